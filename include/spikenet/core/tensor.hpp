@@ -1,0 +1,51 @@
+// What flows between two layers: its type (signal) and a batch of it in memory (tensor).
+#pragma once
+
+#include <cstddef>
+#include <type_traits>
+
+#include "spikenet/core/shape.hpp"
+
+namespace spikenet {
+
+enum class content {
+  real,   // any value
+  spikes  // 0 or 1: a backend may hold these as bits
+};
+
+// The type of what one layer hands to the next.
+//   Shape  of one item: shape<C, H, W> or shape<F>
+//   Steps  1: the same at every timestep (a directly encoded image, and whatever is computed from it before the first
+//          neuron), so it is computed and kept once; T: its own value at each of the network's T timesteps
+template <class Shape, std::size_t Steps, content Content = content::real>
+struct signal {
+  using shape = Shape;
+  static constexpr std::size_t steps = Steps;
+  static constexpr content holds = Content;
+  static constexpr std::size_t size = Shape::size;
+  static constexpr std::size_t channels = Shape::channels;
+};
+
+// A batch of a signal, time outermost and channels innermost: [steps, N, H, W, C] for maps, [steps, N, F] for vectors.
+// Layers without a memory see it as one batch of steps * N items. A view: whoever hands it out owns the values.
+template <class Signal, class Scalar>
+struct tensor {
+  using signal_type = Signal;
+  using value_type = std::remove_const_t<Scalar>;
+
+  Scalar* data = nullptr;
+  std::size_t batch = 0;  // N
+
+  static constexpr std::size_t steps = Signal::steps;
+  constexpr std::size_t items() const noexcept { return Signal::steps * batch; }
+  constexpr std::size_t size() const noexcept { return items() * Signal::size; }
+  constexpr std::size_t step_size() const noexcept { return batch * Signal::size; }
+  constexpr explicit operator bool() const noexcept { return data != nullptr; }
+  constexpr operator tensor<Signal, const Scalar>() const noexcept
+    requires(!std::is_const_v<Scalar>)
+  {
+    return {data, batch};
+  }
+};
+
+}  // namespace spikenet
