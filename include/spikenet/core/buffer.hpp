@@ -25,15 +25,15 @@ class buffer {
     std::swap(capacity_, other.capacity_);
     return *this;
   }
-  ~buffer() { ::operator delete(data_, std::align_val_t{alignment}); }
+  ~buffer() { ::operator delete (data_, std::align_val_t{alignment}); }
 
   // Makes room for count values, all zero where memory had to be taken; what was there before is then gone.
   T* reserve(std::size_t count) {
     if (count > capacity_) {
-      ::operator delete(data_, std::align_val_t{alignment});
+      ::operator delete (data_, std::align_val_t{alignment});
       data_ = nullptr;
       capacity_ = 0;
-      data_ = static_cast<T*>(::operator new(count * sizeof(T), std::align_val_t{alignment}));
+      data_ = static_cast<T*>(::operator new (count * sizeof(T), std::align_val_t{alignment}));
       capacity_ = count;
       std::fill_n(data_, count, T{});
     }

@@ -11,10 +11,10 @@ namespace spikenet {
 
 // What a layer declares, at compile time.
 struct parameter {
-  const char* name = "";                  // last part of its name: "weight"
-  std::array<std::size_t, 4> extents{};   // PyTorch's order: [out, in, kernel height, kernel width]
-  std::size_t rank = 0;                   // how many of the extents count
-  bool trainable = true;                  // false: running statistics
+  const char* name = "";                 // last part of its name: "weight"
+  std::array<std::size_t, 4> extents{};  // PyTorch's order: [out, in, kernel height, kernel width]
+  std::size_t rank = 0;                  // how many of the extents count
+  bool trainable = true;                 // false: running statistics
 
   constexpr std::size_t size() const noexcept {
     std::size_t product = 1;
@@ -37,8 +37,8 @@ struct tensor_info {
   bool trainable = true;
 };
 
-// What an optimizer is given at each step: count parameters and gradients, `moments` arrays of its own (zero at first), and
-// the number of this step, from 1.
+// What an optimizer is given at each step: count parameters and gradients, `moments` arrays of its own (zero at first),
+// and the number of this step, from 1.
 template <class Scalar>
 struct optimizer_step {
   Scalar* values;

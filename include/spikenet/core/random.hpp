@@ -1,7 +1,7 @@
-// Reproducible random numbers: Philox4x32-10 (Salmon, Moraes, Dror, Shaw: "Parallel random numbers: as easy as 1, 2, 3",
-// SC 2011). Counter-based: the i-th number of a stream is a function of (seed, stream, i) alone, so that every image,
-// layer or epoch can own a stream and the order in which threads draw changes nothing. The standard library's engines
-// are portable but its distributions are not; these are.
+// Reproducible random numbers: Philox4x32-10 (Salmon, Moraes, Dror, Shaw: "Parallel random numbers: as easy as 1, 2,
+// 3", SC 2011). Counter-based: the i-th number of a stream is a function of (seed, stream, i) alone, so that every
+// image, layer or epoch can own a stream and the order in which threads draw changes nothing. The standard library's
+// engines are portable but its distributions are not; these are.
 #pragma once
 
 #include <array>
@@ -91,8 +91,7 @@ class random_stream {
   // Fisher-Yates. std::shuffle would do, but its order is not the same in every standard library.
   template <class T>
   constexpr void shuffle(std::span<T> items) noexcept {
-    for (std::size_t i = items.size(); i > 1; --i)
-      std::swap(items[i - 1], items[below(static_cast<std::uint32_t>(i))]);
+    for (std::size_t i = items.size(); i > 1; --i) std::swap(items[i - 1], items[below(static_cast<std::uint32_t>(i))]);
   }
 
  private:

@@ -41,9 +41,7 @@ struct tensor {
   constexpr std::size_t size() const noexcept { return items() * Signal::size; }
   constexpr std::size_t step_size() const noexcept { return batch * Signal::size; }
   constexpr explicit operator bool() const noexcept { return data != nullptr; }
-  constexpr operator tensor<Signal, const Scalar>() const noexcept
-    requires(!std::is_const_v<Scalar>)
-  {
+  constexpr operator tensor<Signal, const Scalar>() const noexcept requires(!std::is_const_v<Scalar>) {
     return {data, batch};
   }
 };

@@ -1,0 +1,75 @@
+// What a backend must offer, so that layers can be written without knowing which one runs them.
+// docs/backend.md explains each operation; backend/cpu/cpu.hpp is the one to read first.
+#pragma once
+
+#include <concepts>
+#include <cstddef>
+
+#include "spikenet/core/geometry.hpp"
+#include "spikenet/core/tensor.hpp"
+#include "spikenet/neuron/lif.hpp"
+
+namespace spikenet {
+
+namespace detail {
+// The smallest of everything, to try the operations on.
+using any_geometry = conv2d_geometry<1, 1, 1, 1, 1, 1, 0, 1, 1>;
+using any_dynamics = lif_dynamics<hard_reset, through_reset, heaviside>;
+struct any_function {
+  void operator()(std::size_t) const {}
+};
+}  // namespace detail
+
+// Scalar, default-constructible, and the memory it computes in.
+template <class B>
+concept backend_memory = requires(B& b, std::size_t n) {
+  typename B::scalar;
+  typename B::template storage<typename B::scalar>;
+  { B::fuses_stages } -> std::convertible_to<bool>;
+  { b.for_each(n, detail::any_function{}) };
+};
+
+template <class B>
+concept backend_convolution = requires(B& b, std::size_t items, const typename B::scalar* in, typename B::scalar* out) {
+  b.template conv2d_forward<detail::any_geometry>(items, in, in, in, out);
+  b.template conv2d_backward_input<detail::any_geometry>(items, in, in, out);
+  b.template conv2d_backward_weight<detail::any_geometry>(items, in, in, out);
+};
+
+template <class B>
+concept backend_linear = requires(B& b, std::size_t items, const typename B::scalar* in, typename B::scalar* out) {
+  b.template linear_forward<1, 1>(items, in, in, in, out);
+  b.template linear_backward_input<1, 1>(items, in, in, out);
+  b.template linear_backward_weight<1, 1>(items, in, in, out);
+  b.template channel_sums<1>(items, in, out);
+};
+
+template <class B>
+concept backend_normalisation =
+    requires(B& b, std::size_t rows, const typename B::scalar* in, typename B::scalar* out, double* sums) {
+      b.template channel_moments<1>(rows, in, sums, sums);
+      b.template normalisation_sums<1>(rows, in, in, in, in, sums);
+      b.template channel_affine<1>(rows, in, in, in, in, in, out);
+    };
+
+template <class B>
+concept backend_neurons = requires(B& b, std::size_t n, const typename B::scalar* in, typename B::scalar* out,
+                                   const neuron_constants<typename B::scalar>& k) {
+  b.template lif_forward<detail::any_dynamics, 1, 1>(n, k, in, out);
+  b.template lif_backward<detail::any_dynamics, 1, 1>(n, k, in, in, out);
+};
+
+// Optional: stages in one pass. Where fuses_stages is false the layers run one by one and none of this is needed.
+template <class B>
+concept backend_stages = !B::fuses_stages || requires(B& b, std::size_t n, const typename B::scalar* in,
+                                                      typename B::scalar* out, double* sums,
+                                                      const neuron_constants<typename B::scalar>& k) {
+  b.template tdbn_lif_forward<detail::any_dynamics, 1, 1, 1>(n, k, in, in, in, in, out);
+  b.template tdbn_lif_backward<detail::any_dynamics, 1, 1, 1>(n, k, in, in, in, in, in, in, in, out, sums);
+};
+
+template <class B>
+concept backend = backend_memory<B> && backend_convolution<B> && backend_linear<B> && backend_normalisation<B> &&
+                  backend_neurons<B> && backend_stages<B>;
+
+}  // namespace spikenet

@@ -1,0 +1,151 @@
+// The CPU backend: spikenet::cpu<float>, spikenet::cpu<double>.
+//
+// Tensors are channels last (see core/tensor.hpp), parameters in PyTorch's layouts. Every operation uses all threads of
+// the shared pool and gives the same bits at any number of them.
+#pragma once
+
+#include <concepts>
+#include <cstddef>
+#include <memory>
+
+#include "spikenet/backend/backend.hpp"
+#include "spikenet/backend/cpu/convolution.hpp"
+#include "spikenet/backend/cpu/matrix_product.hpp"
+#include "spikenet/backend/cpu/neurons.hpp"
+#include "spikenet/backend/cpu/statistics.hpp"
+#include "spikenet/backend/cpu/thread_pool.hpp"
+
+namespace spikenet {
+
+// Option of a backend: run every layer by itself, fuse nothing. Slower; what fused stages are tested against.
+struct one_by_one;
+
+template <std::floating_point Scalar, class... Options>
+class cpu {
+ public:
+  using scalar = Scalar;
+  template <class T>
+  using storage = buffer<T>;
+  static constexpr bool fuses_stages = !(std::same_as<Options, one_by_one> || ...);
+
+  // f(i) for i = 0 ... count-1, in any order. For element-wise layers, user-written ones among them.
+  template <class F>
+  void for_each(std::size_t count, F f) {
+    const detail::row_items items(count);
+    pool_->run(items.items, [&](std::size_t item, std::size_t) {
+      for (std::size_t i = items.first(item), last = items.first(item + 1); i < last; ++i) f(i);
+    });
+  }
+
+  // x [items, H, W, Cin], weight [Cout, Cin/groups, K, K], bias [Cout] or null, y [items, Ho, Wo, Cout]
+  template <class G>
+  void conv2d_forward(std::size_t items, const Scalar* x, const Scalar* weight, const Scalar* bias, Scalar* y) {
+    detail::convolution<Scalar, G>::forward(*pool_, convolution_, items, x, weight, bias, y);
+  }
+  template <class G>
+  void conv2d_backward_input(std::size_t items, const Scalar* gy, const Scalar* weight, Scalar* gx) {
+    detail::convolution<Scalar, G>::backward_input(*pool_, convolution_, items, gy, weight, gx);
+  }
+  template <class G>
+  void conv2d_backward_weight(std::size_t items, const Scalar* x, const Scalar* gy, Scalar* gweight) {
+    detail::convolution<Scalar, G>::backward_weight(*pool_, convolution_, items, x, gy, gweight);
+  }
+
+  // y = x weight^T + bias: x [items, In], weight [Out, In], bias [Out] or null, y [items, Out]
+  template <std::size_t In, std::size_t Out>
+  void linear_forward(std::size_t items, const Scalar* x, const Scalar* weight, const Scalar* bias, Scalar* y) {
+    detail::multiply(*pool_, rows_of(y, items, Out), rows_of(x, items, In), columns_of(weight, In, Out));
+    if (bias) {
+      for_each(items, [=](std::size_t item) {
+        for (std::size_t o = 0; o < Out; ++o) y[item * Out + o] += bias[o];
+      });
+    }
+  }
+  template <std::size_t In, std::size_t Out>
+  void linear_backward_input(std::size_t items, const Scalar* gy, const Scalar* weight, Scalar* gx) {
+    detail::multiply(*pool_, rows_of(gx, items, In), rows_of(gy, items, Out), rows_of(weight, Out, In));
+  }
+  template <std::size_t In, std::size_t Out>
+  void linear_backward_weight(std::size_t items, const Scalar* x, const Scalar* gy, Scalar* gweight) {
+    detail::multiply(*pool_, rows_of(gweight, Out, In), columns_of(gy, Out, items), rows_of(x, items, In));
+  }
+
+  // sums[c] = sum of x [rows, Channels] over the rows
+  template <std::size_t Channels>
+  void channel_sums(std::size_t rows, const Scalar* x, Scalar* sums) {
+    const detail::row_items items(rows);
+    Scalar* partial = reduction_.reserve(items.items * Channels);
+    pool_->run(items.items, [&](std::size_t item, std::size_t) {
+      Scalar* out = partial + item * Channels;
+      std::fill_n(out, Channels, Scalar{});
+      for (std::size_t row = items.first(item); row < items.first(item + 1); ++row) {
+        for (std::size_t c = 0; c < Channels; ++c) out[c] += x[row * Channels + c];
+      }
+    });
+    std::fill_n(sums, Channels, Scalar{});
+    for (std::size_t item = 0; item < items.items; ++item) {
+      for (std::size_t c = 0; c < Channels; ++c) sums[c] += partial[item * Channels + c];
+    }
+  }
+
+  // mean and biased variance of each channel of x [rows, Channels]
+  template <std::size_t Channels>
+  void channel_moments(std::size_t rows, const Scalar* x, double* mean, double* variance) {
+    detail::channel_moments<Channels>(*pool_, reduction_, rows, x, mean, variance);
+  }
+  // sums [2, Channels]: of g, and of g * (x - mean) * inverse_stddev
+  template <std::size_t Channels>
+  void normalisation_sums(std::size_t rows, const Scalar* x, const Scalar* g, const Scalar* mean,
+                          const Scalar* inverse_stddev, double* sums) {
+    detail::normalisation_sums<Channels>(*pool_, reduction_, rows, x, g, mean, inverse_stddev, sums);
+  }
+  // y = a x + b z + d with a, b, d [Channels]; z may be null, y may be x or z
+  template <std::size_t Channels>
+  void channel_affine(std::size_t rows, const Scalar* x, const Scalar* z, const Scalar* a, const Scalar* b,
+                      const Scalar* d, Scalar* y) {
+    detail::channel_affine<Channels>(*pool_, rows, x, z, a, b, d, y);
+  }
+
+  // x [InSteps, neurons], o [T, neurons]
+  template <class Dynamics, std::size_t T, std::size_t InSteps>
+  void lif_forward(std::size_t neurons, const neuron_constants<Scalar>& k, const Scalar* x, Scalar* o) {
+    detail::lif_forward<Dynamics, T, InSteps>(*pool_, neurons, k, x, o);
+  }
+  template <class Dynamics, std::size_t T, std::size_t InSteps>
+  void lif_backward(std::size_t neurons, const neuron_constants<Scalar>& k, const Scalar* x, const Scalar* go,
+                    Scalar* gx) {
+    detail::lif_backward<Dynamics, T, InSteps>(*pool_, neurons, k, x, go, gx);
+  }
+
+  // The stage tdBN, (residual sum,) LIF in one pass; see backend/cpu/neurons.hpp
+  template <class Dynamics, std::size_t T, std::size_t InSteps, std::size_t Channels>
+  void tdbn_lif_forward(std::size_t rows, const neuron_constants<Scalar>& k, const Scalar* x, const Scalar* scale,
+                        const Scalar* shift, const Scalar* residual, Scalar* o) {
+    detail::tdbn_lif_forward<Dynamics, T, InSteps, Channels>(*pool_, rows, k, x, scale, shift, residual, o);
+  }
+  template <class Dynamics, std::size_t T, std::size_t InSteps, std::size_t Channels>
+  void tdbn_lif_backward(std::size_t rows, const neuron_constants<Scalar>& k, const Scalar* x, const Scalar* scale,
+                         const Scalar* shift, const Scalar* residual, const Scalar* mean, const Scalar* inverse_stddev,
+                         const Scalar* go, Scalar* gu, double* sums) {
+    detail::tdbn_lif_backward<Dynamics, T, InSteps, Channels>(*pool_, reduction_, rows, k, x, scale, shift, residual,
+                                                              mean, inverse_stddev, go, gu, sums);
+  }
+
+ private:
+  // Row-major views; a column-major one is the transposed matrix in the same memory.
+  static auto rows_of(Scalar* p, std::size_t rows, std::size_t columns) {
+    return detail::row_major<Scalar>(p, static_cast<Eigen::Index>(rows), static_cast<Eigen::Index>(columns));
+  }
+  static auto rows_of(const Scalar* p, std::size_t rows, std::size_t columns) {
+    return detail::row_major<const Scalar>(p, static_cast<Eigen::Index>(rows), static_cast<Eigen::Index>(columns));
+  }
+  static auto columns_of(const Scalar* p, std::size_t rows, std::size_t columns) {
+    return detail::column_major<const Scalar>(p, static_cast<Eigen::Index>(rows), static_cast<Eigen::Index>(columns));
+  }
+
+  std::shared_ptr<detail::thread_pool> pool_ = detail::shared_pool();
+  detail::convolution_scratch<Scalar> convolution_;
+  buffer<Scalar> reduction_;
+};
+
+}  // namespace spikenet

@@ -1,0 +1,71 @@
+// Vectors as wide as the registers the compiler was told of (-march=native, -mavx2, ...), by the vector extension that
+// g++ and clang share. The same kernels are instantiated for a plain number where channels do not fill a vector.
+#pragma once
+
+#include <cstddef>
+#include <cstring>
+
+namespace spikenet::detail {
+
+#if defined(__AVX512F__)
+inline constexpr std::size_t simd_bytes = 64;
+inline constexpr std::size_t simd_registers = 32;
+#elif defined(__AVX__)
+inline constexpr std::size_t simd_bytes = 32;
+inline constexpr std::size_t simd_registers = 16;
+#elif defined(__aarch64__)
+inline constexpr std::size_t simd_bytes = 16;
+inline constexpr std::size_t simd_registers = 32;
+#else
+inline constexpr std::size_t simd_bytes = 16;
+inline constexpr std::size_t simd_registers = 16;
+#endif
+
+template <class T>
+struct simd_type {
+  typedef T type __attribute__((vector_size(simd_bytes)));
+};
+template <class T>
+using simd = typename simd_type<T>::type;
+template <class T>
+inline constexpr std::size_t lanes = simd_bytes / sizeof(T);
+
+template <class V, class T>
+[[gnu::always_inline]] inline V load(const T* p) noexcept {
+  V v;
+  std::memcpy(&v, p, sizeof v);
+  return v;
+}
+
+template <class V, class T>
+[[gnu::always_inline]] inline void store(T* p, const V& v) noexcept {
+  std::memcpy(p, &v, sizeof v);
+}
+
+// The innermost loops over registers must not be left as loops, at no level of optimisation that matters.
+#if defined(__clang__)
+#define SPIKENET_UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define SPIKENET_UNROLL _Pragma("GCC unroll 32")
+#endif
+
+// Calls f.template operator()<V, B>(c) so that blocks of B vectors of type V, starting at c, cover 0 ... Channels-1:
+// wide blocks first, then single vectors, then single numbers.
+template <class T, std::size_t Channels, class F>
+[[gnu::always_inline]] inline void for_channel_blocks(F&& f) {
+  constexpr std::size_t wide = 4 * lanes<T>;
+  constexpr std::size_t in_wide = Channels / wide * wide;
+  constexpr std::size_t in_vectors = Channels / lanes<T> * lanes<T>;
+  if constexpr (in_wide > 0) {
+    for (std::size_t c = 0; c < in_wide; c += wide) f.template operator()<simd<T>, 4>(c);
+  }
+  if constexpr (in_vectors > in_wide) {
+    constexpr std::size_t rest = (in_vectors - in_wide) / lanes<T>;
+    f.template operator()<simd<T>, rest>(in_wide);
+  }
+  if constexpr (Channels > in_vectors) {
+    for (std::size_t c = in_vectors; c < Channels; ++c) f.template operator()<T, 1>(c);
+  }
+}
+
+}  // namespace spikenet::detail

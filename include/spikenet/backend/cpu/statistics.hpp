@@ -1,0 +1,135 @@
+// Sums over all but the channels of a channels-last tensor: the batch statistics of tdBN and their gradients.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+
+#include "spikenet/backend/cpu/simd.hpp"
+#include "spikenet/backend/cpu/thread_pool.hpp"
+#include "spikenet/core/buffer.hpp"
+
+namespace spikenet::detail {
+
+// How `rows` rows are cut into items of a reduction: a matter of the data alone, so that sums round alike everywhere.
+struct row_items {
+  std::size_t rows, items;
+  explicit row_items(std::size_t n) : rows{n}, items{std::clamp<std::size_t>(n / 128, 1, 64)} {}
+  std::size_t first(std::size_t item) const { return item * rows / items; }
+};
+
+// Adds what each item left in partial [items][Count] up in double, in order.
+template <std::size_t Count, class T>
+void add_partials(const T* partial, std::size_t items, double* totals) {
+  std::fill_n(totals, Count, 0.0);
+  for (std::size_t item = 0; item < items; ++item, partial += Count) {
+    for (std::size_t i = 0; i < Count; ++i) totals[i] += static_cast<double>(partial[i]);
+  }
+}
+
+// mean and (biased) variance of each channel of x [rows, Channels]. Two passes over each item while it is in cache,
+// merged by Chan, Golub and LeVeque's update: no difference of large squares anywhere.
+template <std::size_t Channels, class T>
+void channel_moments(thread_pool& pool, buffer<T>& scratch, std::size_t rows, const T* x, double* mean,
+                     double* variance) {
+  const row_items items(rows);
+  T* partial = scratch.reserve(items.items * 2 * Channels);
+  pool.run(items.items, [&](std::size_t item, std::size_t) {
+    const std::size_t first = items.first(item), last = items.first(item + 1);
+    T* const means = partial + item * 2 * Channels;
+    for_channel_blocks<T, Channels>([&]<class V, std::size_t B>(std::size_t c) {
+      constexpr std::size_t L = sizeof(V) / sizeof(T);
+      V sum[B]{}, square[B]{};
+      for (std::size_t row = first; row < last; ++row) {
+        SPIKENET_UNROLL
+        for (std::size_t b = 0; b < B; ++b) sum[b] += load<V>(x + row * Channels + c + b * L);
+      }
+      SPIKENET_UNROLL
+      for (std::size_t b = 0; b < B; ++b) sum[b] = sum[b] / static_cast<T>(last - first);
+      for (std::size_t row = first; row < last; ++row) {
+        SPIKENET_UNROLL
+        for (std::size_t b = 0; b < B; ++b) {
+          const V d = load<V>(x + row * Channels + c + b * L) - sum[b];
+          square[b] += d * d;
+        }
+      }
+      SPIKENET_UNROLL
+      for (std::size_t b = 0; b < B; ++b) {
+        store(means + c + b * L, sum[b]);
+        store(means + Channels + c + b * L, square[b]);
+      }
+    });
+  });
+  for (std::size_t c = 0; c < Channels; ++c) {
+    double count = 0, m = 0, squares = 0;
+    for (std::size_t item = 0; item < items.items; ++item) {
+      const double n = static_cast<double>(items.first(item + 1) - items.first(item));
+      const double delta = static_cast<double>(partial[item * 2 * Channels + c]) - m;
+      squares += static_cast<double>(partial[(item * 2 + 1) * Channels + c]) + delta * delta * count * n / (count + n);
+      m += delta * n / (count + n);
+      count += n;
+    }
+    mean[c] = m;
+    variance[c] = squares / count;
+  }
+}
+
+// sums[c] = sum of g, sums[Channels + c] = sum of g * (x - mean[c]) * inverse_stddev[c] over the rows of channel c.
+template <std::size_t Channels, class T>
+void normalisation_sums(thread_pool& pool, buffer<T>& scratch, std::size_t rows, const T* x, const T* g, const T* mean,
+                        const T* inverse_stddev, double* sums) {
+  const row_items items(rows);
+  T* partial = scratch.reserve(items.items * 2 * Channels);
+  pool.run(items.items, [&](std::size_t item, std::size_t) {
+    T* const out = partial + item * 2 * Channels;
+    for_channel_blocks<T, Channels>([&]<class V, std::size_t B>(std::size_t c) {
+      constexpr std::size_t L = sizeof(V) / sizeof(T);
+      V plain[B]{}, product[B]{}, m[B], s[B];
+      SPIKENET_UNROLL
+      for (std::size_t b = 0; b < B; ++b) m[b] = load<V>(mean + c + b * L), s[b] = load<V>(inverse_stddev + c + b * L);
+      for (std::size_t row = items.first(item); row < items.first(item + 1); ++row) {
+        SPIKENET_UNROLL
+        for (std::size_t b = 0; b < B; ++b) {
+          const std::size_t at = row * Channels + c + b * L;
+          const V gradient = load<V>(g + at);
+          plain[b] += gradient;
+          product[b] += gradient * ((load<V>(x + at) - m[b]) * s[b]);
+        }
+      }
+      SPIKENET_UNROLL
+      for (std::size_t b = 0; b < B; ++b) {
+        store(out + c + b * L, plain[b]);
+        store(out + Channels + c + b * L, product[b]);
+      }
+    });
+  });
+  add_partials<2 * Channels>(partial, items.items, sums);
+}
+
+// y = a * x + b * z + d, with a, b, d per channel; z may be null (then b does not count) and y may be x or z.
+template <std::size_t Channels, class T>
+void channel_affine(thread_pool& pool, std::size_t rows, const T* x, const T* z, const T* a, const T* b, const T* d,
+                    T* y) {
+  const row_items items(rows);
+  pool.run(items.items, [&](std::size_t item, std::size_t) {
+    for_channel_blocks<T, Channels>([&]<class V, std::size_t B>(std::size_t c) {
+      constexpr std::size_t L = sizeof(V) / sizeof(T);
+      V ka[B], kb[B]{}, kd[B];
+      SPIKENET_UNROLL
+      for (std::size_t i = 0; i < B; ++i) {
+        ka[i] = load<V>(a + c + i * L), kd[i] = load<V>(d + c + i * L);
+        if (z) kb[i] = load<V>(b + c + i * L);
+      }
+      for (std::size_t row = items.first(item); row < items.first(item + 1); ++row) {
+        SPIKENET_UNROLL
+        for (std::size_t i = 0; i < B; ++i) {
+          const std::size_t at = row * Channels + c + i * L;
+          V value = ka[i] * load<V>(x + at) + kd[i];
+          if (z) value += kb[i] * load<V>(z + at);
+          store(y + at, value);
+        }
+      }
+    });
+  });
+}
+
+}  // namespace spikenet::detail
