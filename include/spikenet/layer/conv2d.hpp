@@ -1,0 +1,106 @@
+// Two-dimensional convolution (cross-correlation, as everywhere in deep learning), zero padding:
+//
+//     y[co, i, j] = bias[co] + sum over ci, k, l of weight[co, ci, k, l] * x[ci, i*stride + k*dilation - padding, ...]
+//
+// Without a bias by default: in these networks a tdBN follows, which has one.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <span>
+
+#include "spikenet/core/geometry.hpp"
+#include "spikenet/layer/initialize.hpp"
+#include "spikenet/layer/layer.hpp"
+#include "spikenet/layer/options.hpp"
+
+namespace spikenet {
+
+struct conv2d_needs_a_map_of_channels_height_width;
+struct conv2d_kernel_is_larger_than_its_padded_input;
+struct conv2d_groups_must_divide_its_input_and_output_channels;
+template <std::size_t Stated, std::size_t Received>
+struct conv2d_was_promised_other_input_channels;
+
+// Channels: output channels; Kernel: height and width of the window.
+// Options: stride<1>, padding<Kernel/2> (an odd kernel then keeps height and width), dilation<1>, groups<1>, with_bias,
+// in_channels<N> (checked).
+template <std::size_t Channels, std::size_t Kernel, class... Options>
+struct conv2d : layer {
+  static_assert(Channels > 0, "spikenet: conv2d needs at least 1 output channel");
+  static_assert(Kernel > 0, "spikenet: conv2d needs a kernel of at least 1");
+  static_assert(((detail::is_option<stride, Options> || detail::is_option<padding, Options> ||
+                  detail::is_option<dilation, Options> || detail::is_option<groups, Options> ||
+                  detail::is_option<in_channels, Options> ||
+                  detail::has_option<Options, with_bias, without_bias>)&&...),
+                "spikenet: conv2d takes the options stride, padding, dilation, groups, in_channels, with_bias");
+
+  static constexpr std::size_t stride_value = detail::option_value<stride, 1, Options...>;
+  static constexpr std::size_t dilation_value = detail::option_value<dilation, 1, Options...>;
+  static constexpr std::size_t padding_value = detail::option_value<padding, dilation_value*(Kernel / 2), Options...>;
+  static constexpr std::size_t groups_value = detail::option_value<groups, 1, Options...>;
+  static constexpr bool has_bias = detail::has_option<with_bias, Options...>;
+
+ private:
+  template <class Shape>
+  struct check {
+    using type = conv2d_needs_a_map_of_channels_height_width;
+  };
+  template <std::size_t C, std::size_t H, std::size_t W>
+  struct check<shape<C, H, W>> {
+    static constexpr std::size_t extent = dilation_value * (Kernel - 1) + 1;
+    static constexpr std::size_t stated = detail::option_value<in_channels, C, Options...>;
+    using type = std::conditional_t<
+        stated != C, conv2d_was_promised_other_input_channels<stated, C>,
+        std::conditional_t<(extent > H + 2 * padding_value || extent > W + 2 * padding_value),
+                           conv2d_kernel_is_larger_than_its_padded_input,
+                           std::conditional_t<(C % groups_value != 0 || Channels % groups_value != 0),
+                                              conv2d_groups_must_divide_its_input_and_output_channels, no_problem>>>;
+  };
+
+ public:
+  template <class In>
+  using problem = typename check<typename In::shape>::type;
+
+  template <class Backend, std::size_t T, class In>
+  struct module {
+    using scalar = typename Backend::scalar;
+    using geometry = conv2d_geometry<In::shape::extents[0], In::shape::extents[1], In::shape::extents[2], Channels,
+                                     Kernel, stride_value, padding_value, dilation_value, groups_value>;
+    using output = signal<shape<Channels, geometry::out_height, geometry::out_width>, In::steps>;
+
+    static constexpr std::array<parameter, has_bias ? 2 : 1> parameters = [] {
+      std::array<parameter, has_bias ? 2 : 1> list{
+          parameter{"weight", {Channels, geometry::group_in, Kernel, Kernel}, 4}};
+      if constexpr (has_bias) list[1] = parameter{"bias", {Channels}, 1};
+      return list;
+    }();
+    std::array<parameter_slot<scalar>, parameters.size()> slots{};
+
+    static void initialize(std::size_t i, std::span<scalar> values, initialization how, random_stream& random) {
+      const std::size_t window = Kernel * Kernel;
+      if (i == 0) {
+        detail::initialize_weights(values, how, geometry::group_in * window, geometry::group_out * window, random);
+      } else {
+        detail::initialize_biases(values, how, geometry::group_in * window, random);
+      }
+    }
+
+    void forward(context<Backend>& c, tensor<In, const scalar> x, tensor<output, scalar> y) {
+      const scalar* bias = nullptr;
+      if constexpr (has_bias) bias = slots[1].value;
+      c.backend.template conv2d_forward<geometry>(x.items(), x.data, slots[0].value, bias, y.data);
+    }
+
+    void backward(context<Backend>& c, tensor<In, const scalar> x, tensor<output, const scalar>,
+                  tensor<output, const scalar> gy, tensor<In, scalar> gx) {
+      c.backend.template conv2d_backward_weight<geometry>(x.items(), x.data, gy.data, slots[0].gradient);
+      if constexpr (has_bias) {
+        c.backend.template channel_sums<Channels>(gy.size() / Channels, gy.data, slots[1].gradient);
+      }
+      if (gx) c.backend.template conv2d_backward_input<geometry>(x.items(), gy.data, slots[0].value, gx.data);
+    }
+  };
+};
+
+}  // namespace spikenet

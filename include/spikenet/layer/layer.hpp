@@ -1,0 +1,79 @@
+// What a layer is. docs/layer.md is the page to read before writing one; examples/own_layer.cpp is one.
+//
+// A layer is a struct derived from spikenet::layer that names what it produces. The network binds it to what it
+// receives: In, a signal<Shape, Steps, Content>. It has
+//
+//     template <class In> using problem        why it cannot take In: a type whose name says so; no_problem (the
+//     default) template <class Backend, std::size_t T, class In> struct module
+//                                              the layer bound to a backend, T timesteps and its input:
+//
+//         using output = signal<...>           what it produces
+//         static constexpr std::array<parameter, n> parameters       the tensors it owns, n may be 0
+//         static void initialize(std::size_t i, std::span<Scalar> values, initialization, random_stream&)
+//         std::array<parameter_slot<Scalar>, n> slots                filled in by the network
+//         void forward(context<Backend>&, tensor<In, const Scalar> x, tensor<output, Scalar> y)
+//         void backward(context<Backend>&, x, tensor<output, const Scalar> y, tensor<output, const Scalar> gy,
+//                       tensor<In, Scalar> gx)         writes the gradients of its parameters, and gx unless it is null
+//
+// forward must write all of y, backward all of gx. Neither may keep anything from one call to the next but what
+// backward needs from the forward pass before it.
+#pragma once
+
+#include <array>
+#include <concepts>
+#include <cstddef>
+#include <deque>
+#include <span>
+
+#include "spikenet/core/parameter.hpp"
+#include "spikenet/core/random.hpp"
+#include "spikenet/core/tensor.hpp"
+#include "spikenet/neuron/lif.hpp"
+
+namespace spikenet {
+
+struct no_problem;
+
+struct layer {
+  template <class In>
+  using problem = no_problem;
+};
+
+template <class L>
+concept is_layer = std::derived_from<L, layer>;
+
+// How weights start.
+enum class initialization {
+  pytorch,  // PyTorch's defaults: uniform in +-1/sqrt(fan_in), weights and biases alike
+  kaiming   // He et al. 2015: normal with variance 2 / fan_out, biases 0
+};
+
+// Memory for the length of one call: slots are taken and given back in stack order, so that the same call finds the
+// same slot again and takes no new memory.
+template <class Backend>
+class workspace {
+ public:
+  using scalar = typename Backend::scalar;
+
+  scalar* take(std::size_t count) {
+    if (depth_ == slots_.size()) slots_.emplace_back();
+    return slots_[depth_++].reserve(count);
+  }
+  void give_back(std::size_t slots) noexcept { depth_ -= slots; }
+  void clear() noexcept { depth_ = 0; }
+
+ private:
+  std::deque<typename Backend::template storage<scalar>> slots_;
+  std::size_t depth_ = 0;
+};
+
+// What a pass over a network hands to every layer.
+template <class Backend>
+struct context {
+  Backend& backend;
+  workspace<Backend>& scratch;
+  const neuron& neurons;
+  bool training;  // batch statistics (and a backward pass to come), or running statistics
+};
+
+}  // namespace spikenet
