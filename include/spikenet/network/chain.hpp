@@ -1,0 +1,142 @@
+// Layers one after another: binds the input of each to the output of the one before, groups them into stages, keeps
+// what lies between two stages for the backward pass, and walks back.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <string>
+
+#include "spikenet/layer/layer.hpp"
+#include "spikenet/network/check.hpp"
+#include "spikenet/network/stage.hpp"
+
+namespace spikenet::detail {
+
+// In: the signal it receives; Index: that of its first layer.
+template <class Backend, std::size_t T, std::size_t Index, class In, class... Layers>
+class chain;
+
+// What a chain begins with.
+enum class beginning {
+  broken,  // a layer that cannot stand here: that has been reported, nothing that follows shall be reported again
+  single,
+  fused  // two layers that the backend runs in one pass
+};
+
+template <class Backend, class First, class... Rest>
+inline constexpr bool begins_fused = false;
+template <class Backend, class First, class Second, class... Rest>
+inline constexpr bool begins_fused<Backend, First, Second, Rest...> =
+    Backend::fuses_stages&& fusible<layer_of<First>, layer_of<Second>>;
+
+// The first stage of a chain, and the chain that remains behind it.
+template <beginning Kind, class Backend, std::size_t T, std::size_t Index, class In, class... Layers>
+struct first_stage {
+  struct stage {
+    using output = In;
+  };
+  using rest = chain<Backend, T, Index, In>;
+};
+template <class Backend, std::size_t T, std::size_t Index, class In, class First, class... Rest>
+struct first_stage<beginning::single, Backend, T, Index, In, First, Rest...> {
+  using stage = single_stage<Backend, T, Index, In, First>;
+  using rest = chain<Backend, T, Index + 1, typename stage::output, Rest...>;
+};
+template <class Backend, std::size_t T, std::size_t Index, class In, class First, class Second, class... Rest>
+struct first_stage<beginning::fused, Backend, T, Index, In, First, Second, Rest...> {
+  using stage = tdbn_lif_stage<Backend, T, Index, In, First, Second>;
+  using rest = chain<Backend, T, Index + 2, typename stage::output, Rest...>;
+};
+
+template <class Backend, std::size_t T, std::size_t Index, class In>
+class chain<Backend, T, Index, In> {
+ public:
+  using output = In;
+  static constexpr std::size_t length = 0;
+  static constexpr std::size_t largest_between = 0;
+};
+
+template <class Backend, std::size_t T, std::size_t Index, class In, class... Layers>
+class chain {
+  template <class First, class... Rest>
+  static consteval beginning begin() {
+    if (!check_layer<Index, First, In>()) return beginning::broken;
+    return begins_fused<Backend, First, Rest...> ? beginning::fused : beginning::single;
+  }
+  static constexpr bool is_broken = begin<Layers...>() == beginning::broken;
+  using link = first_stage<begin<Layers...>(), Backend, T, Index, In, Layers...>;
+  using stage = typename link::stage;
+  using rest = typename link::rest;
+  using between = typename stage::output;
+
+ public:
+  using scalar = typename Backend::scalar;
+  using output = typename rest::output;
+  static constexpr std::size_t length = 1 + rest::length;
+  // The largest signal between two stages, in values of one image over all its timesteps.
+  static constexpr std::size_t largest_between =
+      rest::length == 0 ? 0 : std::max(between::steps * between::size, rest::largest_between);
+
+  void forward(context<Backend>& c, tensor<In, const scalar> x, tensor<output, scalar> y) {
+    if constexpr (is_broken) {
+    } else if constexpr (rest::length == 0) {
+      first_.forward(c, x, y);
+    } else {
+      const tensor<between, scalar> kept{kept_.reserve(between::steps * between::size * x.batch), x.batch};
+      first_.forward(c, x, kept);
+      rest_.forward(c, kept, y);
+    }
+  }
+
+  // gy is left alone; gx may be null.
+  void backward(context<Backend>& c, tensor<In, const scalar> x, tensor<output, const scalar> y,
+                tensor<output, const scalar> gy, tensor<In, scalar> gx) {
+    std::array<scalar*, 2> slots{};
+    if constexpr (length > 1) {
+      for (scalar*& slot : slots) slot = c.scratch.take(largest_between * x.batch);
+    }
+    walk_back(c, x, y, gy, gx, slots);
+    if constexpr (length > 1) c.scratch.give_back(slots.size());
+  }
+
+  // The gradients between stages alternate between two slots.
+  void walk_back(context<Backend>& c, tensor<In, const scalar> x, tensor<output, const scalar> y,
+                 tensor<output, const scalar> gy, tensor<In, scalar> gx, const std::array<scalar*, 2>& slots) {
+    if constexpr (is_broken) {
+    } else if constexpr (rest::length == 0) {
+      first_.backward(c, x, y, gy, gx);
+    } else {
+      const tensor<between, const scalar> kept{kept_.data(), x.batch};
+      const tensor<between, scalar> gradient{slots[rest::length % 2], x.batch};
+      rest_.walk_back(c, kept, y, gy, gradient, slots);
+      first_.backward(c, x, kept, gradient, gx);
+    }
+  }
+
+  template <class F>
+  void visit(const std::string& prefix, F& f) {
+    if constexpr (!is_broken) {
+      first_.visit(prefix, f);
+      if constexpr (rest::length > 0) rest_.visit(prefix, f);
+    }
+  }
+
+  template <class F>
+  void visit_outputs(const std::string& prefix, tensor<output, const scalar> y, F& f) {
+    if constexpr (is_broken) {
+    } else if constexpr (rest::length == 0) {
+      first_.visit_outputs(prefix, y, f);
+    } else {
+      first_.visit_outputs(prefix, tensor<between, const scalar>{kept_.data(), y.batch}, f);
+      rest_.visit_outputs(prefix, y, f);
+    }
+  }
+
+ private:
+  stage first_;
+  rest rest_;
+  typename Backend::template storage<scalar> kept_;
+};
+
+}  // namespace spikenet::detail

@@ -1,0 +1,406 @@
+// A static network: every shape is known when it is compiled, forward and backward passes unroll over T timesteps.
+//
+//     using net_t = spikenet::network<spikenet::cpu<float>, spikenet::timesteps<4>, spikenet::image<1, 28, 28>,
+//                                     spikenet::conv2d<32, 3>, spikenet::tdbn<>, spikenet::lif<>,
+//                                     spikenet::global_avg_pool, spikenet::linear<10>>;
+//     net_t net{spikenet::seed{1}};
+//     net.train_step(images, labels, spikenet::adam{});
+//
+// The readout is the mean over the timesteps of the last layer's output: mean spikes where that is a lif, mean current
+// where it is a linear.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "spikenet/backend/backend.hpp"
+#include "spikenet/core/error.hpp"
+#include "spikenet/core/parameter.hpp"
+#include "spikenet/core/random.hpp"
+#include "spikenet/core/tensor.hpp"
+#include "spikenet/layer/layer.hpp"
+#include "spikenet/network/chain.hpp"
+
+namespace spikenet {
+
+// The number of timesteps a network unrolls over.
+template <std::size_t T>
+struct timesteps {
+  static_assert(T > 0, "spikenet: timesteps<0>: a network needs at least 1 timestep");
+  static constexpr std::size_t value = T;
+};
+
+// The input: an image, given to the first layer unchanged at every timestep (direct encoding). What is computed from it
+// before the first neurons is computed once.
+template <std::size_t Channels, std::size_t Height, std::size_t Width>
+struct image {
+  using shape_type = shape<Channels, Height, Width>;
+  template <std::size_t T>
+  using signal_type = signal<shape_type, 1>;
+};
+
+// The input: a frame of its own for every timestep, [T, N, C, H, W]: event data, or an encoding of one's own.
+template <std::size_t Channels, std::size_t Height, std::size_t Width>
+struct frames {
+  using shape_type = shape<Channels, Height, Width>;
+  template <std::size_t T>
+  using signal_type = signal<shape_type, T>;
+};
+
+// What a step reports of its batch, before the parameters were moved.
+struct step_result {
+  double loss = 0;          // mean over the batch
+  std::size_t correct = 0;  // images whose largest logit is their label's
+  std::size_t size = 0;     // images
+  double accuracy() const { return static_cast<double>(correct) / static_cast<double>(size); }
+};
+
+// A compile-time error, like those of check.hpp.
+template <class OutputShape>
+struct network_must_end_in_a_vector_of_logits {
+  static_assert(
+      vector_shape<OutputShape>,
+      "spikenet: the last layer must produce a vector (see network_must_end_in_a_vector_of_logits<shape>): end "
+      "the network in linear<classes>, or in linear<classes>, lif<>");
+  static constexpr bool checked = true;
+};
+
+struct softmax_cross_entropy;
+
+template <backend Backend, class Timesteps, class Input, class... Layers>
+class network {
+ public:
+  using scalar = typename Backend::scalar;
+  using input = typename Input::template signal_type<Timesteps::value>;
+  static constexpr std::size_t timesteps = Timesteps::value;
+  static constexpr std::size_t channels = Input::shape_type::extents[0];
+  static constexpr std::size_t height = Input::shape_type::extents[1];
+  static constexpr std::size_t width = Input::shape_type::extents[2];
+
+ private:
+  static_assert(sizeof...(Layers) > 0, "spikenet: a network needs at least 1 layer");
+  using chain_type = detail::chain<Backend, timesteps, 0, input, Layers...>;
+  using output = typename chain_type::output;
+  static_assert(network_must_end_in_a_vector_of_logits<typename output::shape>::checked);
+
+ public:
+  static constexpr std::size_t classes = output::size;
+
+  // Throws argument_error where a value of the neuron is out of its range.
+  explicit network(seed s = {}, const neuron& neurons = {}, initialization how = initialization::pytorch)
+      : neurons_{neurons} {
+    neurons_.validate();
+    place_parameters();
+    std::uint64_t stream = 0;
+    for_each_slot([&]<class M>(const std::string&, M& module) {
+      if constexpr (M::parameters.size() > 0) {
+        for (std::size_t i = 0; i < M::parameters.size(); ++i) {
+          random_stream random(s, stream++);
+          M::initialize(i, std::span<scalar>(module.slots[i].value, M::parameters[i].size()), how, random);
+        }
+      }
+    });
+  }
+  network(const network&) = delete;  // a network owns much memory; copy its tensors where a copy is meant
+  network& operator=(const network&) = delete;
+  network(network&&) noexcept = default;
+  network& operator=(network&&) noexcept = default;
+
+  // One step of training: forward, loss, backward, update.
+  //   images  [N, C, H, W] ([T, N, C, H, W] for frames), row-major, finite
+  //   labels  [N], each in 0 ... classes-1
+  // Throws argument_error on sizes or labels that do not fit, numeric_error where NaN or infinity arises, naming where;
+  // parameters and running statistics are then as before the call.
+  template <class Optimizer, class Loss = softmax_cross_entropy>
+  step_result train_step(std::span<const scalar> images, std::span<const std::int32_t> labels,
+                         const Optimizer& optimizer, const Loss& loss = {}) {
+    const step_result result = compute_gradients(images, labels, loss);
+    update(optimizer);
+    return result;
+  }
+
+  // The first half of train_step: the gradients of the mean loss, see for_each_parameter. Running statistics take in
+  // the batch. Same arguments and errors.
+  template <class Loss = softmax_cross_entropy>
+  step_result compute_gradients(std::span<const scalar> images, std::span<const std::int32_t> labels,
+                                const Loss& loss = {}) {
+    check_labels(labels);
+    check_images(images, labels.size());
+    const std::size_t batch = labels.size();
+    forward(images, batch, batch, 0, true);
+    scalar* const logits = read_out(batch, 0, batch);
+
+    const std::span<scalar> gradient(logits_gradient_.reserve(batch * classes), batch * classes);
+    step_result result = judge(std::span<const scalar>(logits, batch * classes), labels);
+    result.loss = loss(classes, std::span<const scalar>(logits, batch * classes), labels, gradient);
+    if (!std::isfinite(result.loss)) throw numeric_error("the loss is not finite");
+
+    // Every timestep has the same share in the mean.
+    scalar* const gy = output_gradient_.reserve(output::steps * batch * classes);
+    constexpr scalar share = scalar{1} / static_cast<scalar>(output::steps);
+    backend_.for_each(output::steps * batch * classes,
+                      [gy, g = gradient.data(), n = batch * classes](std::size_t i) { gy[i] = share * g[i % n]; });
+    scratch_.clear();
+    context<Backend> c{backend_, scratch_, neurons_, true};
+    chain_.backward(c, {input_.data(), batch}, {output_.data(), batch}, {gy, batch}, {nullptr, batch});
+    check_gradients();
+    for_each_slot([&]<class M>(const std::string&, M& module) {
+      if constexpr (requires { module.update_statistics(batch); }) module.update_statistics(batch);
+    });
+    return result;
+  }
+
+  // The second half of train_step. The optimizer's moments start at zero with the first step, and again when another
+  // type of optimizer takes over.
+  template <class Optimizer>
+  void update(const Optimizer& optimizer) {
+    optimizer.validate();
+    static constexpr char kind = 0;  // its address stands for the type
+    if (optimizer_kind_ != &kind) {
+      optimizer_kind_ = &kind;
+      updates_of_kind_ = 0;
+      std::fill_n(moments_.reserve(Optimizer::moments * arena_size_), Optimizer::moments * arena_size_, scalar{});
+    }
+    ++updates_;
+    optimizer(backend_, optimizer_step<scalar>{values_.data(), gradients_.data(), moments_.data(), arena_size_,
+                                               ++updates_of_kind_});
+  }
+
+  // Logits [N, classes] in evaluation mode (running statistics), valid until the next call. images as in train_step;
+  // any N >= 1. Computed in slices, so memory does not grow with N.
+  std::span<const scalar> evaluate(std::span<const scalar> images) { return evaluate(images, nobody{}); }
+
+  // The same, and observer(name, tensor) for every layer's output on each slice of the batch, in order; the tensor's
+  // type says what it holds: tensor<signal<Shape, Steps, Content>, const scalar>.
+  template <class Observer>
+  std::span<const scalar> evaluate(std::span<const scalar> images, Observer&& observer) {
+    const std::size_t batch = images.size() / (input::steps * input::size);
+    check_images(images, batch);
+    logits_.reserve(batch * classes);
+    for (std::size_t first = 0; first < batch; first += evaluation_slice) {
+      const std::size_t size = std::min(evaluation_slice, batch - first);
+      forward(images, batch, size, first, false);
+      read_out(batch, first, size);
+      if constexpr (!std::is_same_v<std::decay_t<Observer>, nobody>) {
+        chain_.visit_outputs("", tensor<output, const scalar>{output_.data(), size}, observer);
+      }
+    }
+    return {logits_.data(), batch * classes};
+  }
+
+  // Loss and correct answers in evaluation mode; arguments and errors as in train_step.
+  template <class Loss = softmax_cross_entropy>
+  step_result test_step(std::span<const scalar> images, std::span<const std::int32_t> labels, const Loss& loss = {}) {
+    check_labels(labels);
+    check_images(images, labels.size());
+    const std::span<const scalar> logits = evaluate(images);
+    step_result result = judge(logits, labels);
+    const std::span<scalar> gradient(logits_gradient_.reserve(logits.size()), logits.size());
+    result.loss = loss(classes, logits, labels, gradient);
+    if (!std::isfinite(result.loss)) throw numeric_error("the loss is not finite");
+    return result;
+  }
+
+  // f(const tensor_info&, std::span<scalar>) for every parameter and running statistic, in the order and layout of a
+  // PyTorch state dict.
+  template <class F>
+  void for_each_tensor(F&& f) {
+    visit_tensors([&](const tensor_info& info, std::span<scalar> values, std::span<scalar>) { f(info, values); });
+  }
+  template <class F>
+  void for_each_tensor(F&& f) const {
+    const_cast<network*>(this)->for_each_tensor(
+        [&](const tensor_info& info, std::span<scalar> values) { f(info, std::span<const scalar>(values)); });
+  }
+
+  // f(const tensor_info&, std::span<scalar> values, std::span<scalar> gradients) for every trainable tensor; gradients
+  // are those of the last compute_gradients or train_step.
+  template <class F>
+  void for_each_parameter(F&& f) {
+    visit_tensors([&](const tensor_info& info, std::span<scalar> values, std::span<scalar> gradients) {
+      if (info.trainable) f(info, values, gradients);
+    });
+  }
+
+  // f(name, tensor) for every layer's output, as the last compute_gradients or train_step left it; see evaluate.
+  template <class F>
+  void for_each_output(F&& f) {
+    chain_.visit_outputs("", tensor<output, const scalar>{output_.data(), training_batch_}, f);
+  }
+
+  // The readout [N, classes] of the last call.
+  std::span<const scalar> logits() const { return {logits_.data(), logits_size_}; }
+
+  // Steps of training taken so far.
+  std::uint64_t updates() const noexcept { return updates_; }
+  const neuron& neurons() const noexcept { return neurons_; }
+  std::size_t parameter_count() const noexcept { return parameter_count_; }
+
+ private:
+  static constexpr std::size_t evaluation_slice = 64;
+  struct nobody {};  // observes nothing
+
+  template <class F>
+  void for_each_slot(F&& f) {
+    chain_.visit("", f);
+  }
+
+  // All trainable tensors lie in one array, their gradients in another, so that an optimizer is one loop; each starts
+  // on a cache line.
+  void place_parameters() {
+    const auto padded = [](std::size_t size) {
+      const std::size_t line = buffer_alignment / sizeof(scalar);
+      return (size + line - 1) / line * line;
+    };
+    std::size_t state_size = 0;
+    for_each_slot([&]<class M>(const std::string&, M&) {
+      for (const parameter& p : M::parameters) (p.trainable ? arena_size_ : state_size) += padded(p.size());
+    });
+    scalar* value = values_.reserve(arena_size_);
+    scalar* gradient = gradients_.reserve(arena_size_);
+    scalar* state = state_.reserve(state_size);
+    for_each_slot([&]<class M>(const std::string&, M& module) {
+      for (std::size_t i = 0; i < M::parameters.size(); ++i) {
+        const std::size_t size = padded(M::parameters[i].size());
+        if (M::parameters[i].trainable) {
+          module.slots[i] = {value, gradient};
+          value += size;
+          gradient += size;
+          parameter_count_ += M::parameters[i].size();
+        } else {
+          module.slots[i] = {state, nullptr};
+          state += size;
+        }
+      }
+    });
+  }
+
+  template <class F>
+  void visit_tensors(F&& f) {
+    for_each_slot([&]<class M>(const std::string& name, M& module) {
+      for (std::size_t i = 0; i < M::parameters.size(); ++i) {
+        const parameter& p = M::parameters[i];
+        tensor_info info;
+        info.name = name + "." + p.name;
+        info.shape.assign(p.extents.begin(), p.extents.begin() + static_cast<std::ptrdiff_t>(p.rank));
+        info.trainable = p.trainable;
+        f(info, std::span<scalar>(module.slots[i].value, p.size()),
+          std::span<scalar>(module.slots[i].gradient, p.trainable ? p.size() : 0));
+      }
+    });
+  }
+
+  static void check_images(std::span<const scalar> images, std::size_t batch) {
+    if (batch == 0) throw argument_error("network: the batch is empty");
+    if (images.size() != batch * input::steps * input::size) {
+      throw argument_error("network: " + std::to_string(batch) + " images of " + std::to_string(channels) + "x" +
+                           std::to_string(height) + "x" + std::to_string(width) +
+                           (input::steps > 1 ? " at " + std::to_string(input::steps) + " timesteps" : std::string()) +
+                           " are " + std::to_string(batch * input::steps * input::size) + " values, but " +
+                           std::to_string(images.size()) + " were given");
+    }
+  }
+
+  static void check_labels(std::span<const std::int32_t> labels) {
+    for (std::size_t n = 0; n < labels.size(); ++n) {
+      if (labels[n] < 0 || static_cast<std::size_t>(labels[n]) >= classes) {
+        throw argument_error("network: label " + std::to_string(n) + " of the batch is " + std::to_string(labels[n]) +
+                             ", but there are " + std::to_string(classes) + " classes");
+      }
+    }
+  }
+
+  void check_gradients() {
+    bool finite = true;
+    for (std::size_t i = 0; i < arena_size_; ++i) finite = finite && std::isfinite(gradients_.data()[i]);
+    if (finite) return;
+    for_each_parameter([](const tensor_info& info, std::span<scalar>, std::span<scalar> gradient) {
+      for (const scalar g : gradient) {
+        if (!std::isfinite(g)) throw numeric_error(info.name, "its gradient is not finite");
+      }
+    });
+  }
+
+  // Runs `size` of the `batch` images, from number `first` on.
+  void forward(std::span<const scalar> images, std::size_t batch, std::size_t size, std::size_t first, bool training) {
+    constexpr std::size_t pixels = height * width;
+    scalar* const in = input_.reserve(input::steps * size * input::size);
+    bool finite = true;
+    for (std::size_t t = 0; t < input::steps; ++t) {
+      const scalar* from = images.data() + (t * batch + first) * input::size;
+      scalar* to = in + t * size * input::size;
+      for (std::size_t n = 0; n < size; ++n, from += input::size, to += input::size) {
+        for (std::size_t channel = 0; channel < channels; ++channel) {
+          for (std::size_t p = 0; p < pixels; ++p) {
+            const scalar value = from[channel * pixels + p];
+            finite = finite && std::isfinite(value);
+            to[p * channels + channel] = value;
+          }
+        }
+      }
+    }
+    if (!finite) throw_not_finite(images);
+    output_.reserve(output::steps * size * classes);
+    if (training) training_batch_ = size;
+    scratch_.clear();
+    context<Backend> c{backend_, scratch_, neurons_, training};
+    chain_.forward(c, {in, size}, {output_.data(), size});
+  }
+
+  [[noreturn]] static void throw_not_finite(std::span<const scalar> images) {
+    const auto bad = std::find_if(images.begin(), images.end(), [](scalar v) { return !std::isfinite(v); });
+    throw numeric_error("input: value " + std::to_string(bad - images.begin()) + " of the batch is not finite");
+  }
+
+  // Writes the logits of images first ... first+size-1 of the batch: the mean over the timesteps of the last output.
+  scalar* read_out(std::size_t batch, std::size_t first, std::size_t size) {
+    scalar* const logits = logits_.reserve(batch * classes);
+    logits_size_ = batch * classes;
+    const scalar* out = output_.data();
+    for (std::size_t i = 0; i < size * classes; ++i) {
+      scalar sum{};
+      for (std::size_t t = 0; t < output::steps; ++t) sum += out[t * size * classes + i];
+      if (!std::isfinite(sum)) throw numeric_error("output: the logits are not finite");
+      logits[first * classes + i] = sum / static_cast<scalar>(output::steps);
+    }
+    return logits;
+  }
+
+  // The first of equal logits wins, as in PyTorch's argmax.
+  static step_result judge(std::span<const scalar> logits, std::span<const std::int32_t> labels) {
+    step_result result;
+    result.size = labels.size();
+    for (std::size_t n = 0; n < labels.size(); ++n) {
+      const auto row = logits.subspan(n * classes, classes);
+      const auto best = std::max_element(row.begin(), row.end()) - row.begin();
+      result.correct += best == labels[n];
+    }
+    return result;
+  }
+
+  template <class T>
+  using storage = typename Backend::template storage<T>;
+  static constexpr std::size_t buffer_alignment = 64;
+
+  Backend backend_;
+  neuron neurons_;
+  chain_type chain_;
+  storage<scalar> values_, gradients_, state_, moments_;
+  std::size_t arena_size_ = 0, parameter_count_ = 0;
+  std::uint64_t updates_ = 0, updates_of_kind_ = 0;
+  const void* optimizer_kind_ = nullptr;
+
+  workspace<Backend> scratch_;
+  storage<scalar> input_, output_, output_gradient_, logits_, logits_gradient_;
+  std::size_t training_batch_ = 0, logits_size_ = 0;
+};
+
+}  // namespace spikenet

@@ -1,0 +1,319 @@
+// Residual blocks (He et al. 2015; for spiking networks Zheng et al., arXiv 2011.05280):
+//
+//     y = Join( Main(x) + Shortcut(x) )
+#pragma once
+
+#include <array>
+#include <concepts>
+#include <cstddef>
+#include <string>
+#include <type_traits>
+#include <utility>
+
+#include "spikenet/layer/conv2d.hpp"
+#include "spikenet/layer/lif.hpp"
+#include "spikenet/layer/tdbn.hpp"
+#include "spikenet/network/chain.hpp"
+#include "spikenet/network/sequence.hpp"
+
+namespace spikenet {
+
+// A shortcut that hands x on as it is.
+struct identity : layer {};
+
+// A compile-time error, like those of check.hpp.
+template <class MainShape, class ShortcutShape>
+struct residual_branches_differ {
+  static_assert(std::is_same_v<MainShape, ShortcutShape>,
+                "spikenet: the two branches of a residual block produce different shapes (see "
+                "residual_branches_differ<main, shortcut>); a projection shortcut makes them equal");
+  static constexpr bool checked = true;
+};
+
+namespace detail {
+
+template <class Backend, std::size_t T, class In, class Shortcut>
+struct shortcut_of {
+  using type = single_stage<Backend, T, 0, In, Shortcut>;
+  using output = typename type::output;
+};
+template <class Backend, std::size_t T, class In>
+struct shortcut_of<Backend, T, In, identity> {
+  struct type {};
+  using output = In;
+};
+
+// A sequence of at least two layers, taken apart: the chain of all but its last layer, and the last.
+template <class Head, class... Layers>
+struct split_last;
+template <class... Head, class Last>
+struct split_last<sequence<Head...>, Last> {
+  template <class Backend, std::size_t T, class In>
+  using head = chain<Backend, T, 0, In, Head...>;
+  using last = Last;
+  static constexpr std::size_t last_index = sizeof...(Head);
+};
+template <class... Head, class Next, class After, class... Rest>
+struct split_last<sequence<Head...>, Next, After, Rest...> : split_last<sequence<Head..., Next>, After, Rest...> {};
+
+template <class Main>
+struct split;
+template <class First, class Second, class... Rest>
+struct split<sequence<First, Second, Rest...>> : split_last<sequence<First>, Second, Rest...> {};
+
+// What both ways of running a residual block share: the shortcut and its gradient.
+template <class Backend, std::size_t T, class In, class Shortcut>
+class residual_shortcut {
+ public:
+  using scalar = typename Backend::scalar;
+  using output = typename shortcut_of<Backend, T, In, Shortcut>::output;
+  static constexpr bool is_identity = std::same_as<Shortcut, identity>;
+
+  tensor<output, const scalar> forward(context<Backend>& c, tensor<In, const scalar> x) {
+    if constexpr (is_identity) {
+      return x;
+    } else {
+      const tensor<output, scalar> y{kept_.reserve(output::steps * output::size * x.batch), x.batch};
+      stage_.forward(c, x, y);
+      return y;
+    }
+  }
+  tensor<output, const scalar> result(tensor<In, const scalar> x) const {
+    if constexpr (is_identity) {
+      return x;
+    } else {
+      return {kept_.data(), x.batch};
+    }
+  }
+
+  // gx += the gradient through the shortcut; gsum [Steps, ...] is the gradient at the sum.
+  template <std::size_t Steps>
+  void backward(context<Backend>& c, tensor<In, const scalar> x, const scalar* gsum, tensor<In, scalar> gx) {
+    const scalar* gy = gsum;
+    std::size_t taken = 0;
+    if constexpr (output::steps != Steps) {  // one value was added at every timestep: its gradient is their sum
+      const std::size_t step = x.batch * output::size;
+      scalar* total = c.scratch.take(step);
+      ++taken;
+      c.backend.for_each(step, [=](std::size_t i) {
+        scalar sum{};
+        for (std::size_t t = 0; t < Steps; ++t) sum += gsum[t * step + i];
+        total[i] = sum;
+      });
+      gy = total;
+    }
+    if constexpr (!is_identity) {
+      scalar* through = gx ? c.scratch.take(gx.size()) : nullptr;
+      if (gx) ++taken;
+      stage_.backward(c, x, result(x), {gy, x.batch}, {through, x.batch});
+      gy = through;
+    }
+    if (gx) c.backend.for_each(gx.size(), [out = gx.data, gy](std::size_t i) { out[i] += gy[i]; });
+    c.scratch.give_back(taken);
+  }
+
+  template <class F>
+  void visit(const std::string& prefix, F& f) {
+    if constexpr (!is_identity) stage_.visit(prefix, f);
+  }
+  template <class F>
+  void visit_outputs(const std::string& prefix, std::size_t batch, F& f) {
+    if constexpr (!is_identity) {
+      stage_.visit_outputs(prefix, tensor<output, const scalar>{kept_.data(), batch}, f);
+    }
+  }
+
+ private:
+  typename shortcut_of<Backend, T, In, Shortcut>::type stage_;
+  typename Backend::template storage<scalar> kept_;
+};
+
+// Layer by layer: main, shortcut, sum, join.
+template <class Backend, std::size_t T, class In, class Main, class Shortcut, class Join>
+class plain_residual {
+ public:
+  using scalar = typename Backend::scalar;
+  using main_stage = single_stage<Backend, T, 0, In, Main>;
+  using sum = signal<typename main_stage::output::shape, main_stage::output::steps>;
+  using join_stage = single_stage<Backend, T, 1, sum, Join>;
+  using output = typename join_stage::output;
+  using shortcut_type = residual_shortcut<Backend, T, In, Shortcut>;
+  using branch = typename shortcut_type::output;
+
+  static_assert(residual_branches_differ<typename sum::shape, typename branch::shape>::checked);
+  static_assert(branch::steps == sum::steps || branch::steps == 1,
+                "spikenet: a residual block whose shortcut spikes needs neurons in its main branch too");
+
+  void forward(context<Backend>& c, tensor<In, const scalar> x, tensor<output, scalar> y) {
+    const std::size_t size = sum::steps * sum::size * x.batch;
+    const tensor<typename main_stage::output, scalar> from_main{main_kept_.reserve(size), x.batch};
+    const tensor<sum, scalar> total{sum_kept_.reserve(size), x.batch};
+    main_.forward(c, x, from_main);
+    const auto from_shortcut = shortcut_.forward(c, x);
+    c.backend.for_each(size, [m = from_main.data, s = from_shortcut.data, out = total.data,
+                              n = from_shortcut.size()](std::size_t i) { out[i] = m[i] + s[i % n]; });
+    join_.forward(c, total, y);
+  }
+
+  void backward(context<Backend>& c, tensor<In, const scalar> x, tensor<output, const scalar> y,
+                tensor<output, const scalar> gy, tensor<In, scalar> gx) {
+    const tensor<sum, const scalar> total{sum_kept_.data(), x.batch};
+    const tensor<sum, scalar> gsum{c.scratch.take(total.size()), x.batch};
+    join_.backward(c, total, y, gy, gsum);
+    main_.backward(c, x, {main_kept_.data(), x.batch}, {gsum.data, x.batch}, gx);
+    shortcut_.template backward<sum::steps>(c, x, gsum.data, gx);
+    c.scratch.give_back(1);
+  }
+
+  template <class F>
+  void visit(const std::string& prefix, F& f) {
+    main_.module.visit(prefix, f);
+    join_.visit(prefix, f);
+    shortcut_.visit(prefix, f);
+  }
+  template <class F>
+  void visit_outputs(const std::string& prefix, tensor<output, const scalar> y, F& f) {
+    main_.module.visit_outputs(prefix, {main_kept_.data(), y.batch}, f);
+    shortcut_.visit_outputs(prefix, y.batch, f);
+    join_.visit_outputs(prefix, y, f);
+  }
+
+ private:
+  main_stage main_;
+  join_stage join_;
+  shortcut_type shortcut_;
+  typename Backend::template storage<scalar> main_kept_, sum_kept_;
+};
+
+// A main branch that ends in a tdBN, joined by a LIF: normalisation, sum and neurons in one pass.
+template <class Backend, std::size_t T, class In, class Main, class Shortcut, class Join>
+class fused_residual {
+ public:
+  using scalar = typename Backend::scalar;
+  using head_type = typename split<Main>::template head<Backend, T, In>;
+  using norm_input = typename head_type::output;
+  using stage = tdbn_lif_stage<Backend, T, split<Main>::last_index, norm_input, typename split<Main>::last, Join>;
+  using output = typename stage::output;
+  using shortcut_type = residual_shortcut<Backend, T, In, Shortcut>;
+
+  void forward(context<Backend>& c, tensor<In, const scalar> x, tensor<output, scalar> y) {
+    const tensor<norm_input, scalar> kept{kept_.reserve(norm_input::steps * norm_input::size * x.batch), x.batch};
+    head_.forward(c, x, kept);
+    stage_.forward(c, kept, y, shortcut_.forward(c, x).data);
+  }
+
+  void backward(context<Backend>& c, tensor<In, const scalar> x, tensor<output, const scalar>,
+                tensor<output, const scalar> gy, tensor<In, scalar> gx) {
+    const tensor<norm_input, const scalar> kept{kept_.data(), x.batch};
+    scalar* gsum = c.scratch.take(kept.size());
+    const tensor<norm_input, scalar> gkept{c.scratch.take(kept.size()), x.batch};
+    stage_.backward_with_residual(c, kept, gy, shortcut_.result(x).data, gsum, gkept);
+    head_.backward(c, x, kept, gkept, gx);
+    shortcut_.template backward<norm_input::steps>(c, x, gsum, gx);
+    c.scratch.give_back(2);
+  }
+
+  template <class F>
+  void visit(const std::string& prefix, F& f) {
+    head_.visit(prefix, f);
+    stage_.visit(prefix, f);
+    shortcut_.visit(prefix, f);
+  }
+  template <class F>
+  void visit_outputs(const std::string& prefix, tensor<output, const scalar> y, F& f) {
+    head_.visit_outputs(prefix, {kept_.data(), y.batch}, f);
+    shortcut_.visit_outputs(prefix, y.batch, f);
+    stage_.visit_outputs(prefix, y, f);
+  }
+
+ private:
+  head_type head_;
+  stage stage_;
+  shortcut_type shortcut_;
+  typename Backend::template storage<scalar> kept_;
+};
+
+// Whether the fused way applies: main, shortcut and neurons must have the same shape and number of timesteps.
+template <class Backend, std::size_t T, class In, class Main, class Shortcut, class Join>
+consteval bool residual_is_fusible() {
+  if constexpr (!Backend::fuses_stages) {
+    return false;
+  } else if constexpr (requires { typename split<Main>::last; }) {
+    using head = typename split<Main>::template head<Backend, T, In>::output;
+    using branch = typename shortcut_of<Backend, T, In, Shortcut>::output;
+    return fusible<layer_of<typename split<Main>::last>, layer_of<Join>> && head::steps == T && branch::steps == T &&
+           std::same_as<typename head::shape, typename branch::shape>;
+  } else {
+    return false;
+  }
+}
+
+}  // namespace detail
+
+// Main: sequence<Layers...>; Shortcut: identity or a layer (a sequence, too); Join: what follows the sum.
+template <class Main, class Shortcut = identity, class Join = lif<>>
+struct residual : layer {
+  template <class Backend, std::size_t T, class In>
+  struct module
+      : detail::composite,
+        std::conditional_t<detail::residual_is_fusible<Backend, T, In, Main, Shortcut, Join>(),
+                           std::type_identity<detail::fused_residual<Backend, T, In, Main, Shortcut, Join>>,
+                           std::type_identity<detail::plain_residual<Backend, T, In, Main, Shortcut, Join>>>::type {};
+};
+
+// How basic_block's shortcut treats a block that changes neither shape nor resolution. The published code adds x
+// itself; the tdBN paper's figure normalises every shortcut.
+struct raw_shortcut;
+struct normalised_shortcut;
+
+namespace detail {
+// The lif<...> with those options of a block that are not the block's own.
+template <class Lif, class... Options>
+struct neurons_of_block {
+  using type = Lif;
+};
+template <class... Taken, class First, class... Rest>
+struct neurons_of_block<lif<Taken...>, First, Rest...>
+    : neurons_of_block<
+          std::conditional_t<is_option<stride, First> || has_option<First, raw_shortcut, normalised_shortcut>,
+                             lif<Taken...>, lif<Taken..., First>>,
+          Rest...> {};
+}  // namespace detail
+
+// The block of ResNet-18/34 with spiking neurons, two branches summed before the last neurons:
+//
+//     y = LIF( tdBN[1/sqrt 2]( conv3x3( LIF( tdBN( conv3x3(x, stride) ) ) ) ) + shortcut(x) )
+//
+// shortcut(x): x itself, or tdBN[1/sqrt 2](conv1x1(x, stride)) where channels or stride change.
+// Options: stride<1>, raw_shortcut (default) or normalised_shortcut, and those of lif.
+template <std::size_t Channels, class... Options>
+struct basic_block : layer {
+  static_assert(Channels > 0, "spikenet: basic_block needs at least 1 channel");
+
+ private:
+  static constexpr std::size_t S = detail::option_value<stride, 1, Options...>;
+  using spike = typename detail::neurons_of_block<lif<>, Options...>::type;
+
+  using main = sequence<named<"conv1", conv2d<Channels, 3, stride<S>>>, named<"bn1", tdbn<>>, named<"spike1", spike>,
+                        named<"conv2", conv2d<Channels, 3>>, named<"bn2", tdbn<2>>>;
+  using projection = named<"downsample", sequence<conv2d<Channels, 1, stride<S>>, tdbn<2>>>;
+  using normalised = named<"downsample", sequence<tdbn<2>>>;
+
+  template <class Shape>
+  static constexpr bool keeps_shape = S == 1 && Shape::channels == Channels;
+  template <class Shape>
+  using shortcut =
+      std::conditional_t<!keeps_shape<Shape>, projection,
+                         std::conditional_t<detail::has_option<normalised_shortcut, Options...>, normalised, identity>>;
+
+ public:
+  template <class In>
+  using problem =
+      std::conditional_t<map_shape<typename In::shape>, no_problem, conv2d_needs_a_map_of_channels_height_width>;
+
+  template <class Backend, std::size_t T, class In>
+  struct module
+      : residual<main, shortcut<typename In::shape>, named<"spike2", spike>>::template module<Backend, T, In> {};
+};
+
+}  // namespace spikenet

@@ -1,0 +1,130 @@
+// Stages: the units a chain of layers runs in. A stage is one layer, or adjacent layers that the backend can run in one
+// pass. The chain groups at compile time; a backend that fuses nothing gets every layer by itself.
+#pragma once
+
+#include <array>
+#include <concepts>
+#include <cstddef>
+#include <string>
+
+#include "spikenet/core/error.hpp"
+#include "spikenet/layer/layer.hpp"
+#include "spikenet/layer/lif.hpp"
+#include "spikenet/layer/tdbn.hpp"
+#include "spikenet/network/name.hpp"
+
+namespace spikenet::detail {
+
+// Modules that consist of other layers derive from this and have visit and visit_outputs of their own.
+struct composite {};
+
+// Runs f; a numeric_error on its way out learns the name of the layer it comes from.
+template <class F>
+void named_errors(std::string (*name)(), F&& f) {
+  try {
+    f();
+  } catch (const numeric_error& e) {
+    throw e.within(name());
+  }
+}
+
+// One layer.
+template <class Backend, std::size_t T, std::size_t Index, class In, class L>
+struct single_stage {
+  using scalar = typename Backend::scalar;
+  using module_type = typename layer_of<L>::template module<Backend, T, In>;
+  using output = typename module_type::output;
+  static constexpr bool is_composite = std::derived_from<module_type, composite>;
+
+  module_type module;
+
+  static std::string name() { return naming<L>::name(Index); }
+
+  void forward(context<Backend>& c, tensor<In, const scalar> x, tensor<output, scalar> y) {
+    named_errors(&name, [&] { module.forward(c, x, y); });
+  }
+  void backward(context<Backend>& c, tensor<In, const scalar> x, tensor<output, const scalar> y,
+                tensor<output, const scalar> gy, tensor<In, scalar> gx) {
+    module.backward(c, x, y, gy, gx);
+  }
+
+  // f(name, module) for every layer that is not made of others
+  template <class F>
+  void visit(const std::string& prefix, F& f) {
+    if constexpr (is_composite) {
+      module.visit(prefix + name() + ".", f);
+    } else {
+      f(prefix + name(), module);
+    }
+  }
+  // f(name, tensor) for every layer's output, as the last forward pass left it
+  template <class F>
+  void visit_outputs(const std::string& prefix, tensor<output, const scalar> y, F& f) {
+    if constexpr (is_composite) {
+      module.visit_outputs(prefix + name() + ".", y, f);
+    } else {
+      f(prefix + name(), y);
+    }
+  }
+};
+
+template <class A, class B>
+inline constexpr bool fusible = false;
+template <std::size_t Branches, class... Options>
+inline constexpr bool fusible<tdbn<Branches>, lif<Options...>> = true;
+
+// tdBN and LIF in one pass: the normalised input of the neurons is never written to memory. With a residual, the sum at
+// the end of a residual block is part of the same pass; `residual` and the gradient at the sum then belong to the
+// block.
+template <class Backend, std::size_t T, std::size_t Index, class In, class Norm, class Spike>
+struct tdbn_lif_stage {
+  using scalar = typename Backend::scalar;
+  using norm_type = typename layer_of<Norm>::template module<Backend, T, In>;
+  using spike_type = typename layer_of<Spike>::template module<Backend, T, typename norm_type::output>;
+  using dynamics = typename layer_of<Spike>::dynamics;
+  using output = typename spike_type::output;
+  static constexpr std::size_t channels = In::channels;
+
+  norm_type norm;
+  spike_type spike;
+
+  static std::string norm_name() { return naming<Norm>::name(Index); }
+  static std::string spike_name() { return naming<Spike>::name(Index + 1); }
+
+  void forward(context<Backend>& c, tensor<In, const scalar> x, tensor<output, scalar> y,
+               const scalar* residual = nullptr) {
+    named_errors(&norm_name, [&] { norm.prepare(c, x); });
+    c.backend.template tdbn_lif_forward<dynamics, T, In::steps, channels>(
+        x.step_size() / channels, c.neurons.template constants<scalar>(), x.data, norm.scale.data(), norm.shift.data(),
+        residual, y.data);
+  }
+
+  void backward(context<Backend>& c, tensor<In, const scalar> x, tensor<output, const scalar>,
+                tensor<output, const scalar> gy, tensor<In, scalar> gx) {
+    scalar* gsum = gx ? gx.data : c.scratch.take(x.size());
+    backward_with_residual(c, x, gy, nullptr, gsum, gx);
+    if (!gx) c.scratch.give_back(1);
+  }
+
+  // gsum [In]: the gradient at the neurons' input, which is the residual's too. gx may be the same memory.
+  void backward_with_residual(context<Backend>& c, tensor<In, const scalar> x, tensor<output, const scalar> gy,
+                              const scalar* residual, scalar* gsum, tensor<In, scalar> gx) {
+    std::array<double, 2 * channels> sums;
+    c.backend.template tdbn_lif_backward<dynamics, T, In::steps, channels>(
+        x.step_size() / channels, c.neurons.template constants<scalar>(), x.data, norm.scale.data(), norm.shift.data(),
+        residual, norm.mean.data(), norm.inverse_stddev.data(), gy.data, gsum, sums.data());
+    norm.finish_backward(c, x, gsum, gx, sums);
+  }
+
+  template <class F>
+  void visit(const std::string& prefix, F& f) {
+    f(prefix + norm_name(), norm);
+    f(prefix + spike_name(), spike);
+  }
+  template <class F>
+  void visit_outputs(const std::string& prefix, tensor<output, const scalar> y, F& f) {
+    f(prefix + spike_name(), y);
+  }
+};
+
+}  // namespace spikenet::detail
