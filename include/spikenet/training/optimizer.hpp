@@ -1,0 +1,84 @@
+// Optimizers: rules that move parameters against their gradients. A rule is a value; what it remembers of each
+// parameter (its moments) lives in the network, beside the parameters, so that the rate can be changed at any step:
+//
+//     spikenet::adam optimizer{.learning_rate = 1e-3};
+//     optimizer.learning_rate = 1e-3 * schedule(epoch);
+#pragma once
+
+#include <cmath>
+#include <cstddef>
+#include <string>
+
+#include "spikenet/core/error.hpp"
+#include "spikenet/core/parameter.hpp"
+
+namespace spikenet {
+
+namespace detail {
+inline void require_hyperparameter(bool ok, const char* name, double value) {
+  if (!ok) throw argument_error("optimizer: " + std::string(name) + " is out of range: " + std::to_string(value));
+}
+}  // namespace detail
+
+// Adam (Kingma and Ba, arXiv 1412.6980, algorithm 1); weight_decay is added to the gradient, as in PyTorch's Adam.
+struct adam {
+  double learning_rate = 1e-3;
+  double beta1 = 0.9, beta2 = 0.999;
+  double epsilon = 1e-8;
+  double weight_decay = 0;
+
+  static constexpr std::size_t moments = 2;
+
+  void validate() const {
+    detail::require_hyperparameter(std::isfinite(learning_rate) && learning_rate >= 0, "learning_rate", learning_rate);
+    detail::require_hyperparameter(beta1 >= 0 && beta1 < 1, "beta1", beta1);
+    detail::require_hyperparameter(beta2 >= 0 && beta2 < 1, "beta2", beta2);
+    detail::require_hyperparameter(std::isfinite(epsilon) && epsilon >= 0, "epsilon", epsilon);
+    detail::require_hyperparameter(std::isfinite(weight_decay) && weight_decay >= 0, "weight_decay", weight_decay);
+  }
+
+  template <class Backend, class Scalar>
+  void operator()(Backend& backend, const optimizer_step<Scalar>& step) const {
+    const double t = static_cast<double>(step.number);
+    const auto rate = static_cast<Scalar>(learning_rate / (1 - std::pow(beta1, t)));
+    const auto correction = static_cast<Scalar>(1 / std::sqrt(1 - std::pow(beta2, t)));
+    const auto b1 = static_cast<Scalar>(beta1), b2 = static_cast<Scalar>(beta2);
+    const auto eps = static_cast<Scalar>(epsilon), decay = static_cast<Scalar>(weight_decay);
+    Scalar* const first = step.moments;
+    Scalar* const second = step.moments + step.count;
+    backend.for_each(step.count, [=, values = step.values, gradients = step.gradients](std::size_t i) {
+      const Scalar g = gradients[i] + decay * values[i];
+      first[i] = b1 * first[i] + (Scalar{1} - b1) * g;
+      second[i] = b2 * second[i] + (Scalar{1} - b2) * g * g;
+      values[i] -= rate * first[i] / (std::sqrt(second[i]) * correction + eps);
+    });
+  }
+};
+
+// Stochastic gradient descent with momentum, as PyTorch's SGD (no dampening, no Nesterov).
+struct sgd {
+  double learning_rate = 1e-2;
+  double momentum = 0;
+  double weight_decay = 0;
+
+  static constexpr std::size_t moments = 1;
+
+  void validate() const {
+    detail::require_hyperparameter(std::isfinite(learning_rate) && learning_rate >= 0, "learning_rate", learning_rate);
+    detail::require_hyperparameter(momentum >= 0 && momentum < 1, "momentum", momentum);
+    detail::require_hyperparameter(std::isfinite(weight_decay) && weight_decay >= 0, "weight_decay", weight_decay);
+  }
+
+  template <class Backend, class Scalar>
+  void operator()(Backend& backend, const optimizer_step<Scalar>& step) const {
+    const auto rate = static_cast<Scalar>(learning_rate), mu = static_cast<Scalar>(momentum);
+    const auto decay = static_cast<Scalar>(weight_decay);
+    backend.for_each(step.count,
+                     [=, values = step.values, gradients = step.gradients, velocity = step.moments](std::size_t i) {
+                       velocity[i] = mu * velocity[i] + gradients[i] + decay * values[i];
+                       values[i] -= rate * velocity[i];
+                     });
+  }
+};
+
+}  // namespace spikenet
