@@ -1,0 +1,15 @@
+// Everything but the opt-in headers: data/idx.hpp (needs zlib) and io/ (needs nlohmann-json).
+#pragma once
+
+#include "spikenet/backend/cpu/cpu.hpp"
+#include "spikenet/layer/conv2d.hpp"
+#include "spikenet/layer/lif.hpp"
+#include "spikenet/layer/linear.hpp"
+#include "spikenet/layer/pooling.hpp"
+#include "spikenet/layer/tdbn.hpp"
+#include "spikenet/network/network.hpp"
+#include "spikenet/network/residual.hpp"
+#include "spikenet/network/sequence.hpp"
+#include "spikenet/training/loss.hpp"
+#include "spikenet/training/optimizer.hpp"
+#include "spikenet/training/schedule.hpp"
