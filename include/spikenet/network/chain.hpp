@@ -114,8 +114,8 @@ class chain {
     }
   }
 
-  template <class F>
-  void visit(const std::string& prefix, F& f) {
+  template <class Path, class F>
+  void visit(const Path& prefix, F& f) {
     if constexpr (!is_broken) {
       first_.visit(prefix, f);
       if constexpr (rest::length > 0) rest_.visit(prefix, f);

@@ -36,5 +36,26 @@ struct naming<named<Name, L>> {
 template <class L>
 using layer_of = typename naming<L>::layer_type;
 
+// L if it has a name, else L under this one.
+template <class L, fixed_string Name>
+struct naming_of_unnamed {
+  using type = named<Name, L>;
+};
+template <fixed_string Own, class L, fixed_string Name>
+struct naming_of_unnamed<named<Own, L>, Name> {
+  using type = named<Own, L>;
+};
+template <class L, fixed_string Name>
+using named_or = typename naming_of_unnamed<L, Name>::type;
+
+// The way to a layer, as a visit of the network goes along it. Where nobody asks for names none are made: a string may
+// take memory, and a training step must not.
+struct no_path {};
+
+inline std::string path_to(const std::string& prefix, std::string (*name)()) { return prefix + name(); }
+inline no_path path_to(no_path, std::string (*)()) { return {}; }
+inline std::string path_into(const std::string& layer) { return layer + "."; }
+inline no_path path_into(no_path) { return {}; }
+
 }  // namespace detail
 }  // namespace spikenet

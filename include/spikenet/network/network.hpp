@@ -117,11 +117,12 @@ class network {
   // One step of training: forward, loss, backward, update.
   //   images  [N, C, H, W] ([T, N, C, H, W] for frames), row-major, finite
   //   labels  [N], each in 0 ... classes-1
-  // Throws argument_error on sizes or labels that do not fit, numeric_error where NaN or infinity arises, naming where;
+  // Throws argument_error on sizes, labels or an optimizer that do not fit, numeric_error where NaN or infinity arises;
   // parameters and running statistics are then as before the call.
   template <class Optimizer, class Loss = softmax_cross_entropy>
   step_result train_step(std::span<const scalar> images, std::span<const std::int32_t> labels,
                          const Optimizer& optimizer, const Loss& loss = {}) {
+    optimizer.validate();
     const step_result result = compute_gradients(images, labels, loss);
     update(optimizer);
     return result;
@@ -152,9 +153,10 @@ class network {
     context<Backend> c{backend_, scratch_, neurons_, true};
     chain_.backward(c, {input_.data(), batch}, {output_.data(), batch}, {gy, batch}, {nullptr, batch});
     check_gradients();
-    for_each_slot([&]<class M>(const std::string&, M& module) {
+    const auto update_statistics = [&]<class M>(detail::no_path, M& module) {
       if constexpr (requires { module.update_statistics(batch); }) module.update_statistics(batch);
-    });
+    };
+    chain_.visit(detail::no_path{}, update_statistics);
     return result;
   }
 
@@ -250,7 +252,7 @@ class network {
 
   template <class F>
   void for_each_slot(F&& f) {
-    chain_.visit("", f);
+    chain_.visit(std::string(), f);
   }
 
   // All trainable tensors lie in one array, their gradients in another, so that an optimizer is one loop; each starts

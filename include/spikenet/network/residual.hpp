@@ -34,7 +34,7 @@ namespace detail {
 
 template <class Backend, std::size_t T, class In, class Shortcut>
 struct shortcut_of {
-  using type = single_stage<Backend, T, 0, In, Shortcut>;
+  using type = single_stage<Backend, T, 0, In, named_or<Shortcut, "shortcut">>;
   using output = typename type::output;
 };
 template <class Backend, std::size_t T, class In>
@@ -112,8 +112,8 @@ class residual_shortcut {
     c.scratch.give_back(taken);
   }
 
-  template <class F>
-  void visit(const std::string& prefix, F& f) {
+  template <class Path, class F>
+  void visit(const Path& prefix, F& f) {
     if constexpr (!is_identity) stage_.visit(prefix, f);
   }
   template <class F>
@@ -135,7 +135,7 @@ class plain_residual {
   using scalar = typename Backend::scalar;
   using main_stage = single_stage<Backend, T, 0, In, Main>;
   using sum = signal<typename main_stage::output::shape, main_stage::output::steps>;
-  using join_stage = single_stage<Backend, T, 1, sum, Join>;
+  using join_stage = single_stage<Backend, T, 1, sum, named_or<Join, "join">>;
   using output = typename join_stage::output;
   using shortcut_type = residual_shortcut<Backend, T, In, Shortcut>;
   using branch = typename shortcut_type::output;
@@ -148,7 +148,7 @@ class plain_residual {
     const std::size_t size = sum::steps * sum::size * x.batch;
     const tensor<typename main_stage::output, scalar> from_main{main_kept_.reserve(size), x.batch};
     const tensor<sum, scalar> total{sum_kept_.reserve(size), x.batch};
-    main_.forward(c, x, from_main);
+    main_.module.forward(c, x, from_main);  // not the stage's, which would add a name of its own to errors
     const auto from_shortcut = shortcut_.forward(c, x);
     c.backend.for_each(size, [m = from_main.data, s = from_shortcut.data, out = total.data,
                               n = from_shortcut.size()](std::size_t i) { out[i] = m[i] + s[i % n]; });
@@ -165,8 +165,8 @@ class plain_residual {
     c.scratch.give_back(1);
   }
 
-  template <class F>
-  void visit(const std::string& prefix, F& f) {
+  template <class Path, class F>
+  void visit(const Path& prefix, F& f) {
     main_.module.visit(prefix, f);
     join_.visit(prefix, f);
     shortcut_.visit(prefix, f);
@@ -192,7 +192,8 @@ class fused_residual {
   using scalar = typename Backend::scalar;
   using head_type = typename split<Main>::template head<Backend, T, In>;
   using norm_input = typename head_type::output;
-  using stage = tdbn_lif_stage<Backend, T, split<Main>::last_index, norm_input, typename split<Main>::last, Join>;
+  using stage = tdbn_lif_stage<Backend, T, split<Main>::last_index, norm_input, typename split<Main>::last,
+                               named_or<Join, "join">>;
   using output = typename stage::output;
   using shortcut_type = residual_shortcut<Backend, T, In, Shortcut>;
 
@@ -213,8 +214,8 @@ class fused_residual {
     c.scratch.give_back(2);
   }
 
-  template <class F>
-  void visit(const std::string& prefix, F& f) {
+  template <class Path, class F>
+  void visit(const Path& prefix, F& f) {
     head_.visit(prefix, f);
     stage_.visit(prefix, f);
     shortcut_.visit(prefix, f);
@@ -250,7 +251,8 @@ consteval bool residual_is_fusible() {
 
 }  // namespace detail
 
-// Main: sequence<Layers...>; Shortcut: identity or a layer (a sequence, too); Join: what follows the sum.
+// Main: sequence<Layers...>; Shortcut: identity or a layer (a sequence, too); Join: what follows the sum. The layers of
+// Main have their own names or indices; Shortcut and Join are called "shortcut" and "join" unless they are named.
 template <class Main, class Shortcut = identity, class Join = lif<>>
 struct residual : layer {
   template <class Backend, std::size_t T, class In>

@@ -48,13 +48,13 @@ struct single_stage {
     module.backward(c, x, y, gy, gx);
   }
 
-  // f(name, module) for every layer that is not made of others
-  template <class F>
-  void visit(const std::string& prefix, F& f) {
+  // f(name, module) for every layer that is not made of others; prefix and name are no_path where none are wanted
+  template <class Path, class F>
+  void visit(const Path& prefix, F& f) {
     if constexpr (is_composite) {
-      module.visit(prefix + name() + ".", f);
+      module.visit(path_into(path_to(prefix, &name)), f);
     } else {
-      f(prefix + name(), module);
+      f(path_to(prefix, &name), module);
     }
   }
   // f(name, tensor) for every layer's output, as the last forward pass left it
@@ -116,10 +116,10 @@ struct tdbn_lif_stage {
     norm.finish_backward(c, x, gsum, gx, sums);
   }
 
-  template <class F>
-  void visit(const std::string& prefix, F& f) {
-    f(prefix + norm_name(), norm);
-    f(prefix + spike_name(), spike);
+  template <class Path, class F>
+  void visit(const Path& prefix, F& f) {
+    f(path_to(prefix, &norm_name), norm);
+    f(path_to(prefix, &spike_name), spike);
   }
   template <class F>
   void visit_outputs(const std::string& prefix, tensor<output, const scalar> y, F& f) {

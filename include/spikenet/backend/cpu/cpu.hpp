@@ -9,11 +9,20 @@
 #include <memory>
 
 #include "spikenet/backend/backend.hpp"
-#include "spikenet/backend/cpu/convolution.hpp"
 #include "spikenet/backend/cpu/matrix_product.hpp"
+#include "spikenet/backend/cpu/thread_pool.hpp"
+
+// clang warns where it does not unroll a loop as it is asked to: one of many timesteps, or under a sanitizer.
+#if defined(__clang__)
+#pragma clang diagnostic push
+#pragma clang diagnostic ignored "-Wpass-failed"
+#endif
+#include "spikenet/backend/cpu/convolution.hpp"
 #include "spikenet/backend/cpu/neurons.hpp"
 #include "spikenet/backend/cpu/statistics.hpp"
-#include "spikenet/backend/cpu/thread_pool.hpp"
+#if defined(__clang__)
+#pragma clang diagnostic pop
+#endif
 
 namespace spikenet {
 
