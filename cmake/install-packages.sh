@@ -1,0 +1,100 @@
+#!/usr/bin/env bash
+# Installs the system packages that are missing, and says which and why. Silent when nothing is missing.
+#
+#   cmake/install-packages.sh GROUP...      GROUP: build, examples, tests, benchmarks
+#
+# Debian and Ubuntu: installs with apt, with sudo where the user is not root. Elsewhere, or where that is not possible,
+# it names what is missing and exits with status 1.
+set -euo pipefail
+
+missing=()  # package names
+reasons=()  # one line each
+
+# need PACKAGE REASON COMMAND...: the package is missing if the command fails.
+need() {
+  local package=$1 reason=$2
+  shift 2
+  if ! "$@" >/dev/null 2>&1; then
+    missing+=("$package")
+    reasons+=("  $package: $reason")
+  fi
+}
+
+has_command() { command -v "$1"; }
+
+# Does the C++ compiler find the header? Where there is no compiler yet, the answer is no, and apt knows better.
+read -ra compiler <<<"${CXX:-c++}"
+has_header() { printf '#include <%s>\n' "$1" | "${compiler[@]}" -std=c++17 -x c++ -E -; }
+has_one_header() {
+  local header
+  for header in "$@"; do
+    if has_header "$header"; then return 0; fi
+  done
+  return 1
+}
+
+has_clang_sanitizers() {
+  local out status=0
+  out=$(mktemp)
+  echo 'int main() {}' | clang++ -x c++ -fsanitize=address,undefined -o "$out" - || status=$?
+  rm -f "$out"
+  return "$status"
+}
+
+if [ $# -eq 0 ]; then
+  echo "usage: $0 GROUP...   (build, examples, tests, benchmarks)" >&2
+  exit 2
+fi
+for group in "$@"; do
+  case $group in
+    build)
+      need g++ "the C++ compiler" has_command "${compiler[0]}"
+      need make "runs the build" has_command make
+      need cmake "configures the build" has_command cmake
+      need libeigen3-dev "Eigen, the matrix products of the CPU backend" has_one_header Eigen/Core eigen3/Eigen/Core
+      ;;
+    examples)
+      need zlib1g-dev "zlib, reads the gzipped data files" has_header zlib.h
+      need nlohmann-json3-dev "JSON, the header of safetensors files" has_header nlohmann/json.hpp
+      need libssl-dev "OpenSSL, the check sums of the data files" has_header openssl/evp.h
+      need libcli11-dev "CLI11, the command line" has_header CLI/CLI.hpp
+      ;;
+    tests)
+      need g++ "the compiler that everything is tested with" has_command g++
+      need catch2 "Catch2, the test framework" has_one_header catch2/catch.hpp catch2/catch_all.hpp
+      need clang "the second compiler that the tests are built with" has_command clang++
+      need libclang-rt-dev "the address and undefined-behaviour sanitizers of clang" has_clang_sanitizers
+      need zlib1g-dev "zlib, reads the gzipped data files" has_header zlib.h
+      need nlohmann-json3-dev "JSON, the header of safetensors files" has_header nlohmann/json.hpp
+      ;;
+    benchmarks)
+      need libbenchmark-dev "Google Benchmark" has_header benchmark/benchmark.h
+      ;;
+    *)
+      echo "$0: no group \"$group\"; the groups are build, examples, tests, benchmarks" >&2
+      exit 2
+      ;;
+  esac
+done
+if [ ${#missing[@]} -eq 0 ]; then exit 0; fi
+
+mapfile -t missing < <(printf '%s\n' "${missing[@]}" | sort -u)
+echo "Missing system packages:"
+printf '%s\n' "${reasons[@]}" | sort -u
+
+if ! command -v apt-get >/dev/null; then
+  echo "This system has no apt. Please install what these Debian packages contain: ${missing[*]}" >&2
+  exit 1
+fi
+as_root=()
+if [ "$(id -u)" -ne 0 ]; then
+  if ! command -v sudo >/dev/null; then
+    echo "Only root can install them. Please run: apt-get install ${missing[*]}" >&2
+    exit 1
+  fi
+  as_root=(sudo)
+fi
+echo "Installing: ${as_root[*]:+sudo }apt-get install ${missing[*]}"
+"${as_root[@]}" apt-get update -qq
+"${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
+  apt-get install -qq --yes --no-install-recommends "${missing[@]}" >/dev/null
