@@ -1,0 +1,54 @@
+// The program's two commands and their options. The defaults are the recipe that the README's command trains with.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+
+#include "model.hpp"
+
+namespace mnist {
+
+struct train_options {
+  model_options model;
+
+  // Data
+  std::filesystem::path data = SPIKENET_MNIST_DIR;  // directory with the four IDX files
+  std::optional<std::size_t> limit;                 // use that many images of the training files; all by default
+  std::optional<std::size_t> validation;            // how many of them validate; a tenth by default
+  std::size_t crop_padding = 0;                     // pixels; random shifts of the training images; 0: none
+  double flip = 0;                                  // probability of mirroring a training image
+
+  // Training
+  std::size_t epochs = 11;
+  std::size_t train_batch_size = 64, val_batch_size = 200, test_batch_size = 200;
+  std::string optimizer = "adam";  // or "sgd"
+  double lr = 0.001;
+  double momentum = 0.9;  // of sgd
+  double weight_decay = 0;
+  std::string schedule = "step";  // "step", "one_cycle", "cosine" or "constant"
+  std::uint64_t seed = 1;
+
+  // The program
+  std::size_t threads = 0;                   // 0: all cores
+  std::size_t log_interval = 10;             // batches between lines where there is no terminal; 0: no such lines
+  std::optional<std::filesystem::path> out;  // directory for the checkpoint; runs/mnist-<date>-<time> by default
+};
+
+// Trains, saves the network after each epoch that is the best on the validation images so far, and tests the best one.
+// Throws spikenet::error.
+void train(const train_options& options);
+
+struct test_options {
+  std::filesystem::path checkpoint;
+  std::filesystem::path data = SPIKENET_MNIST_DIR;
+  std::size_t test_batch_size = 200;
+  std::size_t threads = 0;
+};
+
+// Tests a network that `train` has saved. Throws spikenet::error.
+void test(const test_options& options);
+
+}  // namespace mnist

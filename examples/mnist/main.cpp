@@ -1,0 +1,139 @@
+// spikenet-mnist: trains and tests a deep spiking residual network on MNIST, or on any data set in its format.
+//
+// Exit status: 0; 1 where the command failed; 2 where the command line is wrong. Either way there is one message.
+#include <CLI/CLI.hpp>
+#include <charconv>
+#include <cmath>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <exception>
+#include <limits>
+#include <new>
+#include <string>
+
+#include "commands.hpp"
+
+namespace {
+
+// CLI11's own validators let NaN pass, and fill the help with ranges.
+template <class Holds>
+CLI::Validator accept(const std::string& rule, Holds holds) {
+  const auto check = [rule, holds](const std::string& text) {
+    return holds(text) ? std::string{} : "\"" + text + "\" is not " + rule;
+  };
+  return {check, ""};
+}
+
+CLI::Validator whole_number(std::int64_t low, std::int64_t high) {
+  return accept("a whole number from " + std::to_string(low) + " to " + std::to_string(high),
+                [low, high](const std::string& text) {
+                  std::int64_t value = 0;
+                  const char* const end = text.data() + text.size();
+                  const auto [rest, error] = std::from_chars(text.data(), end, value);
+                  return error == std::errc{} && rest == end && value >= low && value <= high;
+                });
+}
+
+CLI::Validator number(const std::string& rule, bool (*holds)(double)) {
+  return accept("a number " + rule, [holds](const std::string& text) {
+    char* end = nullptr;
+    const double value = std::strtod(text.c_str(), &end);
+    return !text.empty() && *end == '\0' && std::isfinite(value) && holds(value);
+  });
+}
+
+const CLI::Validator count = whole_number(1, std::numeric_limits<std::int32_t>::max());
+const CLI::Validator count_or_none = whole_number(0, std::numeric_limits<std::int32_t>::max());
+const CLI::Validator positive = number("above 0", [](double x) { return x > 0; });
+const CLI::Validator not_negative = number("of at least 0", [](double x) { return x >= 0; });
+const CLI::Validator fraction = number("from 0 to 1", [](double x) { return x >= 0 && x <= 1; });
+const CLI::Validator fraction_below_1 = number("of at least 0 and below 1", [](double x) { return x >= 0 && x < 1; });
+
+void add_train_options(CLI::App& app, mnist::train_options& o) {
+  app.option_defaults()->group("Data");
+  app.add_option("--data", o.data, "Directory with the four IDX files, plain or gzip")->check(CLI::ExistingDirectory);
+  app.add_option("--limit", o.limit, "For a quick look: use only that many training images")->check(count);
+  app.add_option("--validation", o.validation, "How many of them are set aside to choose the epoch by [a tenth]")
+      ->check(count);
+  app.add_option("--crop_padding", o.crop_padding, "Shift training images at random by up to that many pixels")
+      ->check(whole_number(0, std::int64_t{mnist::image_height} - 1));
+  app.add_option("--flip", o.flip, "Probability of mirroring a training image")->check(fraction);
+
+  app.option_defaults()->group("Network");
+  app.add_option("--width", o.model.width, "Channels of the first blocks")->check(count);
+  app.add_option("--steps", o.model.steps, "Timesteps")->check(count);
+  app.add_option("--readout", o.model.readout, "Logits: the mean over time of the last layer's current or spikes")
+      ->check(CLI::IsMember({"mean_current", "mean_spikes"}));
+  app.add_option("--v_th", o.model.v_th, "Threshold of the neurons")->check(positive);
+  app.add_option("--tau", o.model.tau, "Share of their potential that a timestep leaves")->check(fraction);
+  app.add_option("--a", o.model.a, "Half the width of the surrogate gradient's window")->check(positive);
+
+  app.option_defaults()->group("Training");
+  app.add_option("--epochs", o.epochs, "Passes over the training images")->check(whole_number(1, 1'000'000));
+  app.add_option("--train_batch_size", o.train_batch_size, "Images in a step of training")->check(count);
+  app.add_option("--val_batch_size", o.val_batch_size, "Images in a batch of the validation")->check(count);
+  app.add_option("--test_batch_size", o.test_batch_size, "Images in a batch of the test")->check(count);
+  app.add_option("--optimizer", o.optimizer, "Adam, or SGD with momentum")->check(CLI::IsMember({"adam", "sgd"}));
+  app.add_option("--lr", o.lr, "Learning rate, which the schedule multiplies")->check(positive);
+  app.add_option("--schedule", o.schedule, "Of the learning rate; step is times 0.1 every 10 epochs")
+      ->check(CLI::IsMember({"step", "one_cycle", "cosine", "constant"}));
+  app.add_option("--momentum", o.momentum, "Of sgd; adam has none to set")->check(fraction_below_1);
+  app.add_option("--weight_decay", o.weight_decay, "L2 penalty, added to the gradient")->check(not_negative);
+  app.add_option("--seed", o.seed, "Of the weights, the split, the order and the augmentation")->check(count_or_none);
+
+  app.option_defaults()->group("Program");
+  app.add_option("--out", o.out, "Directory for the checkpoint, model.safetensors [runs/mnist-DATE-TIME]")
+      ->check(accept("a directory", [](const std::string& text) { return !text.empty(); }));
+  app.add_option("--log_interval", o.log_interval, "Batches between two lines where there is no terminal; 0: no lines")
+      ->check(count_or_none);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app{"Trains a deep spiking residual network on MNIST, or on any data set in its format.", "spikenet-mnist"};
+  app.require_subcommand(0, 1);  // one, but an unknown word is to be named first
+  app.option_defaults()->always_capture_default();
+
+  mnist::train_options train_options;
+  CLI::App& train = *app.add_subcommand("train", "Trains, validates after each epoch, tests the best epoch's network");
+  add_train_options(train, train_options);
+
+  mnist::test_options test_options;
+  CLI::App& test = *app.add_subcommand("test", "Tests a network that train has saved");
+  test.option_defaults()->group("Program");
+  test.add_option("--checkpoint", test_options.checkpoint, "The model.safetensors of a training")
+      ->required()
+      ->check(CLI::ExistingFile);
+  test.add_option("--data", test_options.data, "Directory with the test images and labels, plain or gzip")
+      ->check(CLI::ExistingDirectory);
+  test.add_option("--test_batch_size", test_options.test_batch_size, "Images in a batch")->check(count);
+
+  bool no_cuda = false;
+  for (const auto& [command, threads] : {std::pair{&train, &train_options.threads}, {&test, &test_options.threads}}) {
+    command->add_option("--threads", *threads, "To compute with; 0: one for each core")->check(whole_number(0, 1024));
+    command->add_flag("--no_cuda", no_cuda, "Compute on the CPU, which is all there is");
+  }
+
+  try {
+    app.parse(argc, argv);
+    if (app.get_subcommands().empty()) throw CLI::RequiredError("A command, train or test,");
+    const auto reason = mnist::why_not_built(train_options.model.width, train_options.model.steps);
+    if (train.parsed() && reason) throw CLI::ValidationError("--width, --steps", *reason);
+  } catch (const CLI::ParseError& error) {
+    if (error.get_exit_code() == 0) return app.exit(error);  // --help
+    std::fprintf(stderr, "spikenet-mnist: %s (--help lists what there is)\n", error.what());
+    return 2;
+  }
+
+  try {
+    train.parsed() ? mnist::train(train_options) : mnist::test(test_options);
+    return 0;
+  } catch (const std::bad_alloc&) {
+    std::fprintf(stderr, "spikenet-mnist: There is not enough memory; smaller batches need less.\n");
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "spikenet-mnist: %s\n", error.what());
+  }
+  return 1;
+}

@@ -1,0 +1,53 @@
+// Compiled once for each size: SPIKENET_MNIST_WIDTH and SPIKENET_MNIST_TIMESTEPS come from CMakeLists.txt.
+#include "model.hpp"
+
+#include <spikenet/core/error.hpp>
+#include <spikenet/dsrn.hpp>
+#include <spikenet/io/state_dict.hpp>
+
+namespace mnist {
+
+namespace {
+
+template <class Network>
+class model_of final : public model {
+  static_assert(Network::channels == 1 && Network::height == image_height && Network::width == image_width &&
+                Network::classes == classes);
+
+ public:
+  model_of(const model_options& options, spikenet::seed seed)
+      : net_{seed, {.threshold = options.v_th, .decay = options.tau, .surrogate = {.half_width = options.a}}} {}
+
+  spikenet::step_result train_step(std::span<const float> images, std::span<const std::int32_t> labels,
+                                   const optimizer& rule) override {
+    return std::visit([&](const auto& chosen) { return net_.train_step(images, labels, chosen); }, rule);
+  }
+  spikenet::step_result test_step(std::span<const float> images, std::span<const std::int32_t> labels) override {
+    return net_.test_step(images, labels);
+  }
+  void save(const std::filesystem::path& path, const spikenet::safetensors_metadata& metadata) override {
+    spikenet::save_state_dict(net_, path, metadata);
+  }
+  void load(const spikenet::safetensors_file& file) override { spikenet::load_state_dict(net_, file); }
+  std::size_t parameter_count() const override { return net_.parameter_count(); }
+
+ private:
+  Network net_;
+};
+
+}  // namespace
+
+template <std::size_t Width, std::size_t Timesteps>
+std::unique_ptr<model> make_model_of_size(const model_options& options, spikenet::seed seed) {
+  using backend = spikenet::cpu<float>;
+  if (options.readout == "mean_current")
+    return std::make_unique<model_of<spikenet::dsrn<backend, Width, Timesteps, spikenet::mean_current>>>(options, seed);
+  if (options.readout == "mean_spikes")
+    return std::make_unique<model_of<spikenet::dsrn<backend, Width, Timesteps, spikenet::mean_spikes>>>(options, seed);
+  throw spikenet::argument_error("There is no readout \"" + options.readout + "\": it is mean_current or mean_spikes.");
+}
+
+template std::unique_ptr<model> make_model_of_size<SPIKENET_MNIST_WIDTH, SPIKENET_MNIST_TIMESTEPS>(const model_options&,
+                                                                                                   spikenet::seed);
+
+}  // namespace mnist

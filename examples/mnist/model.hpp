@@ -1,0 +1,59 @@
+// A deep spiking residual network whose size is chosen when the program runs. The library's networks have their width
+// and timesteps in their type; behind this interface the rest of the program needs neither the types nor their compile
+// time. model.cpp implements it, compiled once for each size.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <span>
+#include <spikenet/core/random.hpp>
+#include <spikenet/io/safetensors.hpp>
+#include <spikenet/network/network.hpp>
+#include <spikenet/training/optimizer.hpp>
+#include <string>
+#include <variant>
+
+namespace mnist {
+
+// What every network of this program takes and gives.
+inline constexpr std::size_t image_height = 28, image_width = 28, classes = 10;
+
+// What makes a network, apart from its weights.
+struct model_options {
+  std::size_t width = 16;                // channels of the first blocks
+  std::size_t steps = 2;                 // timesteps
+  std::string readout = "mean_current";  // or "mean_spikes"
+  double v_th = 0.5;                     // the neurons' threshold
+  double tau = 0.25;                     // what is left of their potential after one timestep
+  double a = 0.5;                        // half the width of the surrogate's window
+};
+
+using optimizer = std::variant<spikenet::adam, spikenet::sgd>;
+
+class model {
+ public:
+  virtual ~model() = default;
+
+  // images: [N, 1, image_height, image_width]; labels: [N]. See spikenet::network for all of these.
+  virtual spikenet::step_result train_step(std::span<const float> images, std::span<const std::int32_t> labels,
+                                           const optimizer& rule) = 0;
+  virtual spikenet::step_result test_step(std::span<const float> images, std::span<const std::int32_t> labels) = 0;
+  virtual void save(const std::filesystem::path& path, const spikenet::safetensors_metadata& metadata) = 0;
+  virtual void load(const spikenet::safetensors_file& file) = 0;
+  virtual std::size_t parameter_count() const = 0;
+};
+
+// Why there is no network of this size in the program, and how to get one; nothing where there is one.
+std::optional<std::string> why_not_built(std::size_t width, std::size_t steps);
+
+// Throws spikenet::argument_error for a size that is not built, an unknown readout, or a neuron's value out of range.
+std::unique_ptr<model> make_model(const model_options& options, spikenet::seed seed);
+
+// The network of one size; model.cpp has the definition. options.width and options.steps are not looked at.
+template <std::size_t Width, std::size_t Timesteps>
+std::unique_ptr<model> make_model_of_size(const model_options& options, spikenet::seed seed);
+
+}  // namespace mnist
