@@ -1,0 +1,231 @@
+#!/usr/bin/env bash
+# What spikenet-mnist does with input that is wrong: one line that says what and where, the right exit status, no
+# checkpoint touched. And with input that is unusual but right: it works.
+#
+#   tests/example/bad_input.sh PROGRAM DATA SCRATCH      DATA: MNIST's four files; SCRATCH: a folder, which is emptied
+set -euo pipefail
+
+program=$1 data=$2 scratch=$3
+rm -rf "$scratch"
+mkdir -p "$scratch"
+cd "$scratch"
+failures=0
+
+# complain TITLE: the check failed; shows what the program wrote.
+complain() {
+  echo "FAILED: $1"
+  sed 's/^/    /' output errors
+  failures=$((failures + 1))
+}
+
+# refuses STATUS PATTERN ARGUMENT...: the program exits with STATUS, and writes one line to standard error, which
+# matches the extended regular expression.
+refuses() {
+  local status=$1 pattern=$2 actual=0
+  shift 2
+  "$program" "$@" >output 2>errors || actual=$?
+  if [ "$actual" -ne "$status" ]; then
+    complain "exit status $actual, not $status: $*"
+  elif [ "$(wc -l <errors)" -ne 1 ] || ! grep -Eq -- "$pattern" errors; then
+    complain "not one line that matches '$pattern': $*"
+  elif ! cmp -s kept.safetensors trained/model.safetensors; then
+    complain "the checkpoint changed: $*"
+  elif [ -n "$(find . -name '*.safetensors' ! -path ./kept.safetensors ! -path './trained/*' ! -path './bad/*')" ]; then
+    complain "there is a checkpoint: $*"
+  fi
+}
+
+# accepts PATTERN ARGUMENT...: the program succeeds, and a line of its output matches.
+accepts() {
+  local pattern=$1 actual=0
+  shift
+  "$program" "$@" >output 2>errors || actual=$?
+  if [ "$actual" -ne 0 ]; then
+    complain "exit status $actual: $*"
+  elif ! grep -Eq -- "$pattern" output; then
+    complain "no line matches '$pattern': $*"
+  fi
+}
+
+# big_endian NUMBER...: each as four bytes.
+big_endian() {
+  local number
+  for number in "$@"; do
+    printf "$(printf '\\x%02x\\x%02x\\x%02x\\x%02x' $((number >> 24 & 255)) $((number >> 16 & 255)) \
+      $((number >> 8 & 255)) $((number & 255)))"
+  done
+}
+
+# pixels FIRST COUNT, labels FIRST COUNT: of the training images.
+gzip -dc "$data/train-images-idx3-ubyte.gz" >all-images
+gzip -dc "$data/train-labels-idx1-ubyte.gz" >all-labels
+pixels() { tail -c +$((17 + 784 * $1)) all-images | head -c $((784 * $2)) || true; }
+labels() { tail -c +$((9 + $1)) all-labels | head -c "$2" || true; }
+
+# images COUNT HEIGHT WIDTH: an IDX file of so many images, whose content is the training images' bytes.
+images() {
+  big_endian 2051 "$1" "$2" "$3"
+  pixels 0 $((($1 * $2 * $3 + 783) / 784)) | head -c $(($1 * $2 * $3))
+}
+
+# A small data set: 70 images to train and validate, 30 to test.
+mkdir small
+images 70 28 28 >small/train-images-idx3-ubyte
+{ big_endian 2049 70 && labels 0 70; } >small/train-labels-idx1-ubyte
+{ big_endian 2051 30 28 28 && pixels 70 30; } >small/t10k-images-idx3-ubyte
+{ big_endian 2049 30 && labels 70 30; } >small/t10k-labels-idx1-ubyte
+
+# damaged NAME: a copy of the small data set, for the caller to damage.
+damaged() {
+  rm -rf damaged
+  cp -r small damaged
+  rm "damaged/$1"
+}
+
+# Unusual but right: batches larger than the data, a last batch of one image, gzip and plain files side by side, more
+# images asked for than there are. The first of these leaves the checkpoint that all others must leave alone.
+accepts '^test accuracy [0-9.]+ %' train --data small --epochs 1 --out trained
+cp trained/model.safetensors kept.safetensors
+tested=$(grep -o '^test accuracy [0-9.]* %' output || true)
+accepts "^$tested" test --data small --checkpoint trained/model.safetensors
+accepts "^$tested" test --data small --checkpoint trained/model.safetensors --test_batch_size 1000000
+mkdir zipped
+for file in small/*; do gzip -c "$file" >"zipped/${file#small/}.gz"; done
+cp small/t10k-labels-idx1-ubyte zipped/
+accepts '63 images to train, 7 to validate, 30 to test' train --data zipped --epochs 1 --train_batch_size 62 \
+  --val_batch_size 6 --test_batch_size 29 --limit 1000 --optimizer sgd --momentum 0.5 --schedule one_cycle --flip 0.5 \
+  --crop_padding 2 --readout mean_spikes --no_cuda --threads 1
+if [ -z "$(find runs -name model.safetensors)" ]; then complain "no checkpoint in runs/"; fi
+rm -rf runs
+
+# The command line
+refuses 2 'train or test'
+refuses 2 'expected.*--colour' train --colour red
+refuses 2 'walk' walk
+for option in train_batch_size val_batch_size test_batch_size epochs limit validation width steps; do
+  for value in 0 -1 1.5 x 99999999999999999999; do
+    refuses 2 "--$option: .*$value" train --data small --$option $value
+  done
+done
+for value in 0 -1 nan inf 1e999 x; do
+  for option in lr v_th a; do refuses 2 "--$option: .*$value" train --data small --$option $value; done
+done
+for value in -0.1 1.1 nan x; do
+  for option in tau flip; do refuses 2 "--$option: .*$value" train --data small --$option $value; done
+done
+refuses 2 '--momentum: .*1' train --momentum 1
+refuses 2 '--weight_decay: .*-1' train --weight_decay -1
+refuses 2 '--crop_padding: .*28' train --crop_padding 28
+refuses 2 '--seed: .*-1' train --seed -1
+refuses 2 '--threads: .*1025' train --threads 1025
+refuses 2 '--log_interval: .*-1' train --log_interval -1
+refuses 2 '--out: ' train --out ''
+refuses 2 '--schedule: ' train --schedule none
+refuses 2 '--optimizer: ' train --optimizer none
+refuses 2 '--readout: ' train --readout none
+refuses 2 '--epochs' train --epochs
+refuses 2 'width 17 .* SPIKENET_MNIST_SIZES=' train --width 17
+refuses 2 '3 timesteps .* SPIKENET_MNIST_SIZES=' train --steps 3
+refuses 2 '--checkpoint' test
+refuses 2 '--checkpoint: .*nowhere' test --checkpoint nowhere
+refuses 2 '--checkpoint: .*small' test --checkpoint small
+refuses 2 '--data: .*nowhere' train --data nowhere
+refuses 2 '--data: ' train --data ''
+
+# Where the checkpoint goes
+refuses 1 'trained/model.safetensors: .*--out' train --data small --out trained
+echo >occupied
+refuses 1 'occupied' train --data small --out occupied
+refuses 1 'occupied' train --data small --out occupied/below
+
+# The data
+mkdir empty
+refuses 1 'empty/train-images-idx3-ubyte: .*not exist' train --data empty
+refuses 1 '--limit.*--validation' train --data small --limit 1
+refuses 1 '--limit.*--validation' train --data small --limit 10 --validation 10
+name=train-images-idx3-ubyte
+damaged $name
+refuses 1 "damaged/$name: .*not exist" train --data damaged
+big_endian 2052 70 28 28 >damaged/$name
+refuses 1 "damaged/$name: " train --data damaged
+big_endian 3000000000 70 28 28 >damaged/$name
+refuses 1 "damaged/$name: .*magic" train --data damaged
+big_endian 2051 70 >damaged/$name
+refuses 1 "damaged/$name: .*truncated" train --data damaged
+big_endian 2051 4294967295 4294967295 4294967295 >damaged/$name
+refuses 1 "damaged/$name: .*header" train --data damaged
+: >damaged/$name
+refuses 1 "damaged/$name: .*truncated" train --data damaged
+head -c 20000 small/$name >damaged/$name
+refuses 1 "damaged/$name: .*truncated" train --data damaged
+{ cat small/$name && echo; } >damaged/$name
+refuses 1 "damaged/$name: .*too long" train --data damaged
+images 69 28 28 >damaged/$name
+refuses 1 "damaged/.*: .*70 labels.*69" train --data damaged
+images 70 32 32 >damaged/$name
+refuses 1 "damaged/$name.*: .*32x32.*28x28" train --data damaged
+{ big_endian 2051 70 28 28 && head -c $((70 * 784)) /dev/zero; } >damaged/$name
+refuses 1 "damaged.*: .*alike" train --data damaged
+rm damaged/$name
+mkdir damaged/$name
+refuses 1 "damaged/$name: .*regular file" train --data damaged
+
+damaged $name
+gzip -c small/$name >whole.gz
+head -c $(($(wc -c <whole.gz) / 2)) whole.gz >damaged/$name.gz
+refuses 1 "damaged/$name.gz: .*truncated" train --data damaged
+{ head -c 3000 whole.gz && head -c 100 /dev/zero && tail -c +3101 whole.gz; } >damaged/$name.gz
+refuses 1 "damaged/$name.gz: .*corrupt" train --data damaged
+{ cat whole.gz && echo garbage; } >damaged/$name.gz
+refuses 1 "damaged/$name.gz: .*garbage" train --data damaged
+printf '%s  %s\n' 00000000000000000000000000000000 $name.gz >damaged/MD5SUMS
+cp whole.gz damaged/$name.gz
+refuses 1 "damaged/$name.gz: .*damaged" train --data damaged
+
+name=train-labels-idx1-ubyte
+damaged $name
+{ big_endian 2049 70 && labels 0 69 && printf '\x0a'; } >damaged/$name
+refuses 1 "damaged/$name: .*image 69 is 10" train --data damaged
+cp small/train-images-idx3-ubyte damaged/$name
+refuses 1 "damaged/$name: .*dimension" train --data damaged
+name=t10k-images-idx3-ubyte
+damaged $name
+refuses 1 "damaged/$name: .*not exist" train --data damaged
+refuses 1 "damaged/$name: .*not exist" test --data damaged --checkpoint trained/model.safetensors
+images 30 27 28 >damaged/$name
+refuses 1 "damaged/$name.*: .*27x28.*28x28" test --data damaged --checkpoint trained/model.safetensors
+
+# Numbers that get out of hand
+refuses 1 'epoch 1, batch [0-9]+: .*--lr' train --data small --epochs 1 --train_batch_size 8 --lr 1e38 --out diverged
+
+# Checkpoints
+checkpoint=trained/model.safetensors
+mkdir bad
+: >bad/empty
+refuses 1 'bad/empty: ' test --data small --checkpoint bad/empty
+head -c 100000 $checkpoint >bad/truncated
+refuses 1 'bad/truncated: ' test --data small --checkpoint bad/truncated
+cp small/t10k-images-idx3-ubyte bad/images
+refuses 1 'bad/images: ' test --data small --checkpoint bad/images
+# Replaces in the header, by text of the same length.
+alter() { LC_ALL=C sed "s/$1/$2/" $checkpoint >"bad/$3"; }
+alter '"v_th":"0.5"' '"v_th":"1x5"' number
+refuses 1 'bad/number: .*v_th' test --data small --checkpoint bad/number
+alter '"v_th":"0.5"' '"v_th":"0.0"' threshold
+refuses 1 'bad/threshold: .*threshold' test --data small --checkpoint bad/threshold
+alter '"v_th":"0.5"' '"vath":"0.5"' missing
+refuses 1 'bad/missing: .*v_th' test --data small --checkpoint bad/missing
+alter '"width":"16"' '"width":"17"' width
+refuses 1 'bad/width: .*width 17' test --data small --checkpoint bad/width
+alter '"width":"16"' '"width":"32"' shape
+refuses 1 'bad/shape: .*conv1.weight' test --data small --checkpoint bad/shape
+alter 'mean_current' 'mean_voltage' readout
+refuses 1 'bad/readout: .*mean_voltage' test --data small --checkpoint bad/readout
+alter 'bn1.running_var' 'bn1.running_vat' name
+refuses 1 'bad/name: .*bn1.running_var' test --data small --checkpoint bad/name
+# The last four bytes belong to a weight: NaN.
+{ head -c -4 $checkpoint && printf '\xff\xff\xff\x7f'; } >bad/nan
+refuses 1 'bad/nan: .*not finite' test --data small --checkpoint bad/nan
+
+echo "$failures failures"
+[ "$failures" -eq 0 ]

@@ -1,0 +1,12 @@
+// A project that uses spikenet from two translation units: what the headers define must be fit for that.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <spikenet/dsrn.hpp>
+
+using net_t = spikenet::dsrn<spikenet::cpu<float>, 2, 1>;
+
+// The number of images that the network labels as its label says. Throws if a logit is not finite.
+std::size_t count_correct(net_t& net, std::span<const float> images, std::span<const std::int32_t> labels);

@@ -1,0 +1,4 @@
+#include <spikenet/data/idx.hpp>
+#include <spikenet/io/safetensors.hpp>
+
+int main() {}

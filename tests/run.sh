@@ -1,0 +1,51 @@
+#!/usr/bin/env bash
+# Builds and tests everything: clang, the sanitizers, then g++ with all that there is. Ends on the summary of the last
+# and largest run; the first failure ends the script with a status that is not 0. Build trees: build/tests/.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+cmake/install-packages.sh build examples tests benchmarks || echo "Going on with what there is."
+if command -v ccache >/dev/null; then export CMAKE_CXX_COMPILER_LAUNCHER=${CMAKE_CXX_COMPILER_LAUNCHER-ccache}; fi
+jobs=$(nproc 2>/dev/null || echo 2)
+
+# stage TITLE COMMAND...: runs the command, with its time at the end.
+stage() {
+  local title=$1 start=$SECONDS
+  shift
+  echo
+  echo "== $title"
+  "$@"
+  echo "== $title: done in $((SECONDS - start)) s"
+}
+
+configure() {  # configure PRESET NAME OPTION...
+  local preset=$1 name=$2
+  shift 2
+  cmake --preset "$preset" -B "build/tests/$name" -D SPIKENET_WERROR=ON "$@"
+}
+build() {  # build NAME [--target TARGET...]
+  local name=$1
+  shift
+  cmake --build "build/tests/$name" --parallel "$jobs" "$@"
+}
+run() {  # run NAME CTEST-OPTION...
+  local name=$1
+  shift
+  ctest --test-dir "build/tests/$name" --parallel "$jobs" --output-on-failure --no-tests=error --timeout 900 "$@"
+}
+
+few=(-D SPIKENET_BUILD_EXAMPLES=OFF -D SPIKENET_BUILD_BENCHMARKS=OFF)
+
+stage "clang: configure" configure clang clang "${few[@]}" -D SPIKENET_GOLDEN_CASES=
+stage "clang: build" build clang
+stage "clang: test" run clang --label-exclude 'packaging|compile_budget|rules'
+
+stage "sanitizers: configure" configure clang-sanitize sanitize "${few[@]}" -D SPIKENET_GOLDEN_CASES=4x1
+stage "sanitizers: build" build sanitize
+stage "sanitizers: test" run sanitize --label-regex 'unit|gradient|golden'
+
+stage "g++: configure" configure release gcc -D CMAKE_CXX_COMPILER=g++
+stage "g++: build" build gcc
+echo
+echo "== g++: test"
+run gcc

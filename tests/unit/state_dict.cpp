@@ -1,0 +1,221 @@
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <limits>
+#include <numeric>
+#include <span>
+#include <spikenet/io/state_dict.hpp>
+#include <string>
+#include <vector>
+
+#include "catch.hpp"
+
+namespace {
+
+namespace fs = std::filesystem;
+using spikenet::file_error;
+using spikenet::load_state_dict;
+using spikenet::safetensors_file;
+using spikenet::safetensors_writer;
+using spikenet::save_state_dict;
+using shape_t = std::vector<std::size_t>;
+
+fs::path scratch(const std::string& name) {
+  const fs::path directory = fs::path{SPIKENET_TEST_TMP} / ("state_dict_" + name);
+  fs::remove_all(directory);
+  fs::create_directories(directory);
+  return directory;
+}
+
+// The state dict reads and writes anything that lists its tensors; this is the least that does.
+template <class Scalar>
+struct listed_tensors {
+  struct info {
+    std::string name;
+    shape_t shape;
+  };
+  std::vector<info> infos{{"conv1.weight", {2, 1, 3, 3}}, {"bn1.weight", {2}},      {"bn1.bias", {2}},
+                          {"bn1.running_mean", {2}},      {"bn1.running_var", {2}}, {"fc1.weight", {3, 2}}};
+  std::vector<std::vector<Scalar>> values;
+
+  // Values that differ everywhere and are exact in float.
+  explicit listed_tensors(double first) {
+    for (const info& each : infos) {
+      const std::size_t size =
+          std::accumulate(each.shape.begin(), each.shape.end(), std::size_t{1}, [](auto a, auto b) { return a * b; });
+      values.emplace_back(size);
+      for (Scalar& value : values.back()) value = static_cast<Scalar>(first += 0.25);
+    }
+  }
+
+  template <class Callback>
+  void for_each_tensor(Callback&& callback) {
+    for (std::size_t i = 0; i < infos.size(); ++i) callback(infos[i], std::span{values[i]});
+  }
+  template <class Callback>
+  void for_each_tensor(Callback&& callback) const {
+    for (std::size_t i = 0; i < infos.size(); ++i) callback(infos[i], std::span{values[i]});
+  }
+};
+
+struct counting_network : listed_tensors<float> {
+  using listed_tensors::listed_tensors;
+  std::int64_t updates() const { return 1234; }
+};
+
+template <class Scalar>
+std::span<const Scalar> view(const std::vector<Scalar>& values) {
+  return values;
+}
+
+// A good file for listed_tensors<double>, but for what `change` does to the list before it is written.
+template <class Change>
+fs::path written_with(const std::string& name, Change change) {
+  const fs::path path = scratch(name) / "model.safetensors";
+  listed_tensors<double> net{1};
+  change(net);
+  safetensors_writer writer;
+  net.for_each_tensor(
+      [&](const auto& info, std::span<double> values) { writer.add<double>(info.name, info.shape, values); });
+  writer.write(path);
+  return path;
+}
+
+// Loading must throw with this message and leave the network as it was.
+template <class Scalar = float>
+void check_refused(const fs::path& path, const std::string& message) {
+  listed_tensors<Scalar> net{-100};
+  const auto before = net.values;
+  CHECK_THROWS_MATCHES(load_state_dict(net, path), file_error, says(path.string() + ": ") && says(message));
+  CHECK(net.values == before);
+}
+
+}  // namespace
+
+TEMPLATE_TEST_CASE("a state dict restores a network exactly", "[state_dict]", float, double) {
+  const fs::path path = scratch("round_trip_" + std::to_string(sizeof(TestType))) / "model.safetensors";
+  const listed_tensors<TestType> source{1};
+  save_state_dict(source, path, {{"width", "2"}});
+
+  const auto file = safetensors_file::read(path);
+  CHECK(file.metadata() == spikenet::safetensors_metadata{{"format", "pt"}, {"width", "2"}});
+  CHECK(file.tensors().size() == 7);
+  CHECK(file.at("conv1.weight").dtype == (sizeof(TestType) == 4 ? "F32" : "F64"));
+  CHECK(file.at("conv1.weight").shape == shape_t{2, 1, 3, 3});
+  CHECK(file.at("bn1.num_batches_tracked").shape.empty());
+  CHECK(file.values<std::int64_t>("bn1.num_batches_tracked") == std::vector<std::int64_t>{0});
+
+  listed_tensors<TestType> same{50};
+  load_state_dict(same, path);
+  CHECK(same.values == source.values);
+  listed_tensors<TestType> from_open_file{60};
+  load_state_dict(from_open_file, file);
+  CHECK(from_open_file.values == source.values);
+}
+
+TEST_CASE("a state dict crosses between float and double", "[state_dict]") {
+  const fs::path path = scratch("precisions") / "model.safetensors";
+  const listed_tensors<float> single{1};
+  const listed_tensors<double> exact{1};
+
+  save_state_dict(single, path);
+  listed_tensors<double> widened{9};
+  load_state_dict(widened, path);
+  CHECK(widened.values == exact.values);
+
+  save_state_dict(exact, path);
+  listed_tensors<float> narrowed{9};
+  load_state_dict(narrowed, path);
+  CHECK(narrowed.values == single.values);
+}
+
+TEST_CASE("batch counters hold the network's updates and are optional on loading", "[state_dict]") {
+  const fs::path path = scratch("counters") / "model.safetensors";
+  counting_network net{1};
+  save_state_dict(net, path);
+  CHECK(safetensors_file::read(path).values<std::int64_t>("bn1.num_batches_tracked") ==
+        std::vector<std::int64_t>{1234});
+
+  listed_tensors<float> loaded{5};
+  load_state_dict(loaded, written_with("no_counters", [](auto&) {}));
+  CHECK(loaded.values == net.values);
+}
+
+TEST_CASE("a state dict with a missing tensor is refused", "[state_dict]") {
+  check_refused(written_with("missing",
+                             [](auto& net) {
+                               net.infos.pop_back();
+                               net.values.pop_back();
+                             }),
+                "tensor \"fc1.weight\" is missing");
+}
+
+TEST_CASE("a state dict with an unexpected tensor is refused", "[state_dict]") {
+  const auto with = [](const std::string& name) {
+    return written_with("unexpected", [&](auto& net) {
+      net.infos.push_back({name, {2, 2}});
+      net.values.push_back(std::vector<double>(4, 1.0));
+    });
+  };
+  check_refused(with("layer4.weight"), "tensor \"layer4.weight\" of shape [2, 2] has no place in the network");
+  // A batch counter is at home only beside a running variance.
+  check_refused(with("fc1.num_batches_tracked"), "\"fc1.num_batches_tracked\"");
+}
+
+TEST_CASE("a state dict with another shape is refused, even of the same size", "[state_dict]") {
+  check_refused(written_with("shape",
+                             [](auto& net) {
+                               net.infos[5].shape = {2, 3};
+                             }),
+                "tensor \"fc1.weight\" has shape [2, 3], where the network has [3, 2]");
+  check_refused(written_with("rank", [](auto& net) { net.infos[5].shape = {6}; }),
+                "tensor \"fc1.weight\" has shape [6], where the network has [3, 2]");
+}
+
+TEST_CASE("a state dict with values that no network can hold is refused", "[state_dict]") {
+  const auto with = [](std::size_t tensor, double value) {
+    return written_with("value", [&](auto& net) { net.values[tensor][1] = value; });
+  };
+  check_refused(with(5, std::numeric_limits<double>::quiet_NaN()), "\"fc1.weight\" holds a value that is not finite");
+  check_refused(with(0, -std::numeric_limits<double>::infinity()), "\"conv1.weight\" holds a value that is not finite");
+  check_refused(with(4, -0.5), "\"bn1.running_var\" holds a negative variance, at element 1");
+
+  // Fine in double, infinite in float.
+  const fs::path large = with(5, 1e300);
+  check_refused(large, "\"fc1.weight\" holds a value that is not finite in the network's precision, at element 1");
+  listed_tensors<double> net{9};
+  load_state_dict(net, large);
+  CHECK(net.values[5][1] == 1e300);
+}
+
+TEST_CASE("a state dict of integers is refused", "[state_dict]") {
+  const fs::path path = scratch("integers") / "model.safetensors";
+  const listed_tensors<float> source{1};
+  const std::vector<std::int64_t> whole(6, 1);
+  safetensors_writer writer;
+  source.for_each_tensor([&](const auto& info, std::span<const float> values) {
+    if (info.name == "fc1.weight")
+      writer.add(info.name, info.shape, view(whole));
+    else
+      writer.add<float>(info.name, info.shape, values);
+  });
+  writer.write(path);
+  check_refused(path, "tensor \"fc1.weight\" has dtype I64");
+}
+
+TEST_CASE("a state dict that cannot be read is refused", "[state_dict]") {
+  check_refused(scratch("absent") / "model.safetensors", "cannot be opened");
+}
+
+TEST_CASE("a network that is not finite is not saved over one that is", "[state_dict]") {
+  const fs::path path = scratch("not_saved") / "model.safetensors";
+  listed_tensors<float> net{1};
+  save_state_dict(net, path);
+  const auto good = net.values;
+  net.values[3][0] = std::numeric_limits<float>::quiet_NaN();
+  CHECK_THROWS_MATCHES(save_state_dict(net, path), spikenet::numeric_error,
+                       says("\"bn1.running_mean\"") && says(path.string()));
+  listed_tensors<float> loaded{5};
+  load_state_dict(loaded, path);
+  CHECK(loaded.values == good);
+}

@@ -1,0 +1,181 @@
+// What the tests of layers and networks share: data, comparisons, a layer by itself, and copies of a network's tensors.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <limits>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "spikenet/core/random.hpp"
+#include "spikenet/core/tensor.hpp"
+#include "spikenet/layer/layer.hpp"
+#include "spikenet/neuron/lif.hpp"
+
+namespace test {
+
+template <class Scalar>
+inline constexpr Scalar nan = std::numeric_limits<Scalar>::quiet_NaN();
+
+// Standard normal numbers times `deviation` plus `mean`.
+template <class Scalar>
+std::vector<Scalar> normal(std::size_t count, std::uint64_t seed, double mean = 0, double deviation = 1) {
+  spikenet::random_stream random{spikenet::seed{seed}};
+  std::vector<Scalar> values(count);
+  for (Scalar& value : values) value = static_cast<Scalar>(mean + deviation * random.normal());
+  return values;
+}
+
+inline std::vector<std::int32_t> labels(std::size_t count, std::uint32_t classes, std::uint64_t seed) {
+  spikenet::random_stream random{spikenet::seed{seed}};
+  std::vector<std::int32_t> values(count);
+  for (std::int32_t& value : values) value = static_cast<std::int32_t>(random.below(classes));
+  return values;
+}
+
+// The largest difference over the largest magnitude that is expected (over 1 where that is 0). Infinity where the sizes
+// differ or a value is not finite.
+template <class A, class B>
+double error(const A& actual, const B& expected) {
+  if (std::size(actual) != std::size(expected)) return std::numeric_limits<double>::infinity();
+  double difference = 0, scale = 0;
+  for (std::size_t i = 0; i < std::size(actual); ++i) {
+    const double a = static_cast<double>(actual[i]), e = static_cast<double>(expected[i]);
+    if (!std::isfinite(a) || !std::isfinite(e)) return std::numeric_limits<double>::infinity();
+    difference = std::max(difference, std::abs(a - e));
+    scale = std::max(scale, std::abs(e));
+  }
+  return scale > 0 ? difference / scale : difference;
+}
+
+template <class A, class B>
+double dot(const A& a, const B& b) {
+  double sum = 0;
+  for (std::size_t i = 0; i < std::size(a); ++i) sum += static_cast<double>(a[i]) * static_cast<double>(b[i]);
+  return sum;
+}
+
+// A layer without a network around it. What it must write is NaN before each call.
+template <class Backend, class Layer, class In, std::size_t T = In::steps>
+class lone_layer {
+ public:
+  using scalar = typename Backend::scalar;
+  using module_type = typename Layer::template module<Backend, T, In>;
+  using output = typename module_type::output;
+  using values = std::vector<scalar>;
+
+  explicit lone_layer(const spikenet::neuron& neurons = {}) : neurons_{neurons} {
+    for (std::size_t i = 0; i < module_type::parameters.size(); ++i) {
+      parameters_.emplace_back(module_type::parameters[i].size());
+      gradients_.emplace_back(module_type::parameters[i].size(), nan<scalar>);
+      spikenet::random_stream random{spikenet::seed{1}, i};
+      if constexpr (module_type::parameters.size() > 0) {
+        module_type::initialize(i, parameters_[i], spikenet::initialization::pytorch, random);
+      }
+    }
+  }
+  lone_layer(const lone_layer&) = delete;
+  lone_layer& operator=(const lone_layer&) = delete;
+
+  values forward(const values& x, bool training = true) {
+    auto c = context(training);
+    const std::size_t batch = x.size() / (In::steps * In::size);
+    values y(output::steps * output::size * batch, nan<scalar>);
+    module.forward(c, {x.data(), batch}, {y.data(), batch});
+    return y;
+  }
+
+  // After forward(x) gave y.
+  values backward(const values& x, const values& y, const values& gy) {
+    auto c = context(true);
+    const std::size_t batch = x.size() / (In::steps * In::size);
+    values gx(x.size(), nan<scalar>);
+    module.backward(c, {x.data(), batch}, {y.data(), batch}, {gy.data(), batch}, {gx.data(), batch});
+    return gx;
+  }
+
+  values& parameter(std::size_t i) { return parameters_[i]; }
+  const values& gradient(std::size_t i) const { return gradients_[i]; }
+
+  module_type module;
+
+ private:
+  spikenet::context<Backend> context(bool training) {
+    for (std::size_t i = 0; i < parameters_.size(); ++i) {
+      module.slots[i] = {parameters_[i].data(), gradients_[i].data()};
+    }
+    return {backend_, scratch_, neurons_, training};
+  }
+
+  Backend backend_;
+  spikenet::workspace<Backend> scratch_;
+  spikenet::neuron neurons_;
+  std::vector<values> parameters_, gradients_;
+};
+
+template <class Scalar>
+struct named_values {
+  std::string name;
+  std::vector<Scalar> values;
+};
+template <class Scalar>
+using snapshot = std::vector<named_values<Scalar>>;
+
+// All parameters and running statistics.
+template <class Network>
+auto tensors(Network& net) {
+  using scalar = typename Network::scalar;
+  snapshot<scalar> all;
+  net.for_each_tensor([&](const spikenet::tensor_info& info, std::span<scalar> values) {
+    all.push_back({info.name, {values.begin(), values.end()}});
+  });
+  return all;
+}
+
+// The gradients of all parameters.
+template <class Network>
+auto gradients(Network& net) {
+  using scalar = typename Network::scalar;
+  snapshot<scalar> all;
+  net.for_each_parameter([&](const spikenet::tensor_info& info, std::span<scalar>, std::span<scalar> gradient) {
+    all.push_back({info.name, {gradient.begin(), gradient.end()}});
+  });
+  return all;
+}
+
+// Sets all parameters and running statistics to those of another network of the same layers.
+template <class To, class From>
+void copy_tensors(From& from, To& to) {
+  using scalar = typename To::scalar;
+  const auto source = tensors(from);
+  std::size_t i = 0;
+  to.for_each_tensor([&](const spikenet::tensor_info&, std::span<scalar> values) {
+    std::copy_n(source[i].values.begin(), values.size(), values.begin());
+    ++i;
+  });
+}
+
+// The values of one tensor, by its full name; empty where there is none.
+template <class Network>
+std::span<typename Network::scalar> tensor_of(Network& net, const std::string& name) {
+  std::span<typename Network::scalar> found;
+  net.for_each_tensor([&](const spikenet::tensor_info& info, std::span<typename Network::scalar> values) {
+    if (info.name == name) found = values;
+  });
+  return found;
+}
+
+// The same names and the same bits.
+template <class Scalar>
+bool identical(const snapshot<Scalar>& a, const snapshot<Scalar>& b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](const auto& x, const auto& y) {
+    return x.name == y.name && x.values.size() == y.values.size() &&
+           std::memcmp(x.values.data(), y.values.data(), x.values.size() * sizeof(Scalar)) == 0;
+  });
+}
+
+}  // namespace test
