@@ -23,7 +23,12 @@ function(run variable)
   set(${variable} ${CMAKE_MATCH_1} PARENT_SCOPE)
 endfunction()
 
-run(accuracy train --epochs 2 --limit 6000 --seed 1)
+run(accuracy train --epochs 3 --limit 12000 --seed 1 --out trained)
 if(accuracy LESS required_accuracy)
   message(FATAL_ERROR "Test accuracy ${accuracy} %: less than ${required_accuracy} %.")
+endif()
+
+run(accuracy_of_checkpoint test --checkpoint trained/model.safetensors)
+if(NOT accuracy_of_checkpoint STREQUAL accuracy)
+  message(FATAL_ERROR "Trained: ${accuracy} %; tested again from its checkpoint: ${accuracy_of_checkpoint} %.")
 endif()
