@@ -30,6 +30,7 @@ struct train_options {
   double momentum = 0.9;  // of sgd
   double weight_decay = 0;
   std::string schedule = "one_cycle";  // or "step", "cosine", "constant"
+  std::size_t recalibrate = 2000;  // training images that running statistics are taken anew from before a validation
   std::uint64_t seed = 1;
 
   // The program

@@ -15,6 +15,11 @@ spikenet::image_dataset read_images(const std::filesystem::path& directory, cons
   return images;
 }
 
+void recalibrate(model& net, const spikenet::batch_loader<float>& loader) {
+  std::size_t n = 0;
+  for (const auto& batch : loader.epoch(0)) net.recalibrate(batch.images, ++n);
+}
+
 progress::summary evaluate(model& net, const spikenet::batch_loader<float>& loader, const std::string& title) {
   progress live{title, loader.size(), 0};
   for (const auto& batch : loader.epoch(0)) {

@@ -16,6 +16,9 @@ namespace mnist {
 // does, and where images are not of the size that the networks take.
 spikenet::image_dataset read_images(const std::filesystem::path& directory, const std::string& prefix);
 
+// Takes the network's running statistics anew from all images of the loader.
+void recalibrate(model& net, const spikenet::batch_loader<float>& loader);
+
 // Loss and accuracy over all images of the loader, in evaluation mode. `title` stands before the progress.
 progress::summary evaluate(model& net, const spikenet::batch_loader<float>& loader, const std::string& title);
 

@@ -80,6 +80,9 @@ void add_train_options(CLI::App& app, mnist::train_options& o) {
       ->check(CLI::IsMember({"step", "one_cycle", "cosine", "constant"}));
   app.add_option("--momentum", o.momentum, "Of sgd; adam has none to set")->check(fraction_below_1);
   app.add_option("--weight_decay", o.weight_decay, "L2 penalty, added to the gradient")->check(not_negative);
+  app.add_option("--recalibrate", o.recalibrate,
+                 "Training images to take tdBN's running statistics from before each validation; 0: running averages")
+      ->check(count_or_none);
   app.add_option("--seed", o.seed, "Of the weights, the split, the order and the augmentation")->check(count_or_none);
 
   app.option_defaults()->group("Program");

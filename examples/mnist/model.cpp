@@ -22,6 +22,7 @@ class model_of final : public model {
                                    const optimizer& rule) override {
     return std::visit([&](const auto& chosen) { return net_.train_step(images, labels, chosen); }, rule);
   }
+  void recalibrate(std::span<const float> images, std::size_t n) override { net_.recalibrate(images, n); }
   spikenet::step_result test_step(std::span<const float> images, std::span<const std::int32_t> labels) override {
     return net_.test_step(images, labels);
   }

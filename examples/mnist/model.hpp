@@ -40,6 +40,7 @@ class model {
   // images: [N, 1, image_height, image_width]; labels: [N]. See spikenet::network for all of these.
   virtual spikenet::step_result train_step(std::span<const float> images, std::span<const std::int32_t> labels,
                                            const optimizer& rule) = 0;
+  virtual void recalibrate(std::span<const float> images, std::size_t n) = 0;
   virtual spikenet::step_result test_step(std::span<const float> images, std::span<const std::int32_t> labels) = 0;
   virtual void save(const std::filesystem::path& path, const spikenet::safetensors_metadata& metadata) = 0;
   virtual void load(const spikenet::safetensors_file& file) = 0;

@@ -160,6 +160,10 @@ void train(const train_options& options) {
                                                 .seed = seed,
                                                 .augmentation = augmentation(options),
                                                 .normalisation = info.normalisation}};
+  // Not augmented: these statistics are for images that are not either.
+  const spikenet::batch_loader<float> recalibration{
+      images.training.first(std::min(std::max<std::size_t>(1, options.recalibrate), images.training.size())),
+      {.batch_size = options.train_batch_size, .normalisation = info.normalisation}};
   const spikenet::batch_loader<float> validation{
       images.validation, {.batch_size = options.val_batch_size, .normalisation = info.normalisation}};
   const spikenet::batch_loader<float> test{
@@ -179,6 +183,7 @@ void train(const train_options& options) {
     const std::string title = "epoch " + std::string(of_all.size() - 1 - number.size(), ' ') + number + of_all;
     double rate = 0;
     const auto trained = train_epoch(*net, training, options, schedule, epoch, title, rate);
+    if (options.recalibrate > 0) recalibrate(*net, recalibration);
     const auto validated = evaluate(*net, validation, title + ", validation");
 
     const bool is_best = best_epoch == 0 || validated.accuracy > best.accuracy ||

@@ -103,15 +103,21 @@ struct tdbn : layer {
       }
     }
 
-    // After a training step's backward pass: the batch's statistics enter the running ones. Where the input was
-    // computed once for all timesteps, its values still count T times, as if it had been computed T times.
-    void update_statistics(std::size_t batch) {
+    // After a training step's backward pass: the batch's statistics enter the running ones.
+    void update_statistics(std::size_t batch) { blend_statistics(batch, momentum); }
+
+    // The running statistics become the mean over n batches, of which this is the last.
+    void average_statistics(std::size_t batch, std::size_t n) { blend_statistics(batch, 1.0 / static_cast<double>(n)); }
+
+    // Where the input was computed once for all timesteps, its values still count T times, as if it had been computed T
+    // times.
+    void blend_statistics(std::size_t batch, double share) {
       const double count = static_cast<double>(T * batch * (In::size / channels));
       const double unbiased = count > 1 ? count / (count - 1) : 1;
+      const auto blend = [share](scalar& running, double now) {
+        running = static_cast<scalar>((1 - share) * static_cast<double>(running) + share * now);
+      };
       for (std::size_t i = 0; i < channels; ++i) {
-        const auto blend = [](scalar& running, double now) {
-          running = static_cast<scalar>((1 - momentum) * static_cast<double>(running) + momentum * now);
-        };
         blend(slots[2].value[i], batch_mean[i]);
         blend(slots[3].value[i], batch_variance[i] * unbiased);
       }

@@ -176,6 +176,25 @@ class network {
                                                ++updates_of_kind_});
   }
 
+  // The running statistics anew, for the parameters as they are: their mean over several batches, of which this is the
+  // n-th, counted from 1. Running averages lag behind parameters that move, and the further the deeper a network is; a
+  // spike that is lost for that is lost whole, so accuracy in evaluation mode can fall far below that in training and
+  // recover a step later. Some thousand images before an evaluation end that ("precise BN": Wu and Johnson, arXiv
+  // 2105.07576, section 3; PyTorch's swa_utils.update_bn). Training itself does not depend on running statistics.
+  //   images  [N, C, H, W] ([T, N, C, H, W] for frames), N >= 1, finite; from the training data
+  // Throws argument_error on sizes that do not fit or n = 0, numeric_error where NaN or infinity arises; the running
+  // statistics are then as before the call.
+  void recalibrate(std::span<const scalar> images, std::size_t n) {
+    if (n == 0) throw argument_error("network: batches to recalibrate with are counted from 1, but this one is 0");
+    const std::size_t batch = images.size() / (input::steps * input::size);
+    check_images(images, batch);
+    forward(images, batch, batch, 0, true);
+    const auto average = [&]<class M>(detail::no_path, M& module) {
+      if constexpr (requires { module.average_statistics(batch, n); }) module.average_statistics(batch, n);
+    };
+    chain_.visit(detail::no_path{}, average);
+  }
+
   // Logits [N, classes] in evaluation mode (running statistics), valid until the next call. images as in train_step;
   // any N >= 1. Computed in slices, so memory does not grow with N.
   std::span<const scalar> evaluate(std::span<const scalar> images) { return evaluate(images, nobody{}); }
