@@ -1,4 +1,4 @@
-# Installing, and the package that find_package(spikenet [COMPONENTS data io]) finds. Each component has an export file
+# Installing, and the package that find_package(spikenet [COMPONENTS data io checkpoint]) finds. Each component has an export file
 # of its own, so that a user who does not ask for spikenet::data needs no zlib.
 include(CMakePackageConfigHelpers)
 include(GNUInstallDirs)

@@ -26,10 +26,11 @@ macro(spikenet_find package purpose group)
   endif()
 endmacro()
 
-# spikenet_require_component(<data or io> <purpose> <group>): the target spikenet::data or spikenet::io exists.
+# spikenet_require_component(<data, io or checkpoint> <purpose> <group>): the target spikenet::<component> exists.
 function(spikenet_require_component component purpose group)
   set(library_data zlib)
   set(library_io nlohmann-json)
+  set(library_checkpoint "nlohmann-json or OpenSSL")
   if(NOT TARGET spikenet::${component})
     spikenet_missing(${library_${component}} "${purpose}" ${group})
   endif()

@@ -56,7 +56,7 @@ for group in "$@"; do
     examples)
       need zlib1g-dev "zlib, reads the gzipped data files" has_header zlib.h
       need nlohmann-json3-dev "JSON, the header of safetensors files" has_header nlohmann/json.hpp
-      need libssl-dev "OpenSSL, the check sums of the data files" has_header openssl/evp.h
+      need libssl-dev "OpenSSL, the check sums of data files and checkpoints" has_header openssl/evp.h
       need libcli11-dev "CLI11, the command line" has_header CLI/CLI.hpp
       ;;
     tests)
@@ -66,6 +66,7 @@ for group in "$@"; do
       need libclang-rt-dev "the address and undefined-behaviour sanitizers of clang" has_clang_sanitizers
       need zlib1g-dev "zlib, reads the gzipped data files" has_header zlib.h
       need nlohmann-json3-dev "JSON, the header of safetensors files" has_header nlohmann/json.hpp
+      need libssl-dev "OpenSSL, the check sums of checkpoints" has_header openssl/evp.h
       ;;
     benchmarks)
       need libbenchmark-dev "Google Benchmark" has_header benchmark/benchmark.h

@@ -6,9 +6,8 @@
 #include <cstdio>
 #include <ctime>
 #include <functional>
-#include <spikenet/backend/cpu/thread_pool.hpp>
 #include <spikenet/core/error.hpp>
-#include <spikenet/training/schedule.hpp>
+#include <spikenet/spikenet.hpp>
 #include <system_error>
 #include <utility>
 

@@ -1,4 +1,4 @@
 #include <spikenet/data/idx.hpp>
-#include <spikenet/io/safetensors.hpp>
+#include <spikenet/io/checkpoint.hpp>
 
 int main() {}
