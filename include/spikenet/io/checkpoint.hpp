@@ -244,6 +244,8 @@ class checkpoint {
                      ", which names a model with the SHA-256 " + hash + "; one of them was replaced or damaged.");
   }
 
+  // The path of training.safetensors, for messages.
+  const std::string& name() const noexcept { return training_.name(); }
   const training_state& state() const noexcept { return state_; }
   // The name of the optimizer that is to go on: "adam".
   const std::string& optimizer() const noexcept { return optimizer_; }
