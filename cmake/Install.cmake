@@ -1,5 +1,5 @@
-# Installing, and the package that find_package(spikenet [COMPONENTS data io tensorboard]) finds. Each component has an
-# export file of its own, so that a user who does not ask for spikenet::data needs no zlib.
+# Installing, and the package that find_package(spikenet [COMPONENTS data io checkpoint tensorboard]) finds. Each
+# component has an export file of its own, so that a user who does not ask for spikenet::data needs no zlib.
 include(CMakePackageConfigHelpers)
 include(GNUInstallDirs)
 

@@ -26,10 +26,11 @@ macro(spikenet_find package purpose group)
   endif()
 endmacro()
 
-# spikenet_require_component(<data, io or tensorboard> <purpose> <group>): the target spikenet::<component> exists.
+# spikenet_require_component(<data, io, checkpoint or tensorboard> <purpose> <group>): spikenet::<component> exists.
 function(spikenet_require_component component purpose group)
   set(library_data zlib)
   set(library_io nlohmann-json)
+  set(library_checkpoint "nlohmann-json or OpenSSL")
   set(library_tensorboard libpng)
   if(NOT TARGET spikenet::${component})
     spikenet_missing(${library_${component}} "${purpose}" ${group})

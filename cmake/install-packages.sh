@@ -41,6 +41,9 @@ has_clang_sanitizers() {
   return "$status"
 }
 
+# As the tests look for it: tests/interop/CMakeLists.txt.
+has_pytorch() { python3 -c 'import torch' || /usr/bin/python3 -c 'import torch'; }
+
 if [ $# -eq 0 ]; then
   echo "usage: $0 GROUP...   (build, examples, tests, benchmarks)" >&2
   exit 2
@@ -57,7 +60,7 @@ for group in "$@"; do
       need zlib1g-dev "zlib, reads the gzipped data files" has_header zlib.h
       need nlohmann-json3-dev "JSON, the header of safetensors files" has_header nlohmann/json.hpp
       need libpng-dev "libpng, the images in event files" has_header png.h
-      need libssl-dev "OpenSSL, the check sums of the data files" has_header openssl/evp.h
+      need libssl-dev "OpenSSL, the check sums of data files and checkpoints" has_header openssl/evp.h
       need libcli11-dev "CLI11, the command line" has_header CLI/CLI.hpp
       ;;
     tests)
@@ -68,6 +71,8 @@ for group in "$@"; do
       need zlib1g-dev "zlib, reads the gzipped data files" has_header zlib.h
       need nlohmann-json3-dev "JSON, the header of safetensors files" has_header nlohmann/json.hpp
       need libpng-dev "libpng, the images in event files" has_header png.h
+      need libssl-dev "OpenSSL, the check sums of checkpoints" has_header openssl/evp.h
+      need python3-torch "PyTorch, which the network is compared with" has_pytorch
       ;;
     benchmarks)
       need libbenchmark-dev "Google Benchmark" has_header benchmark/benchmark.h

@@ -2,47 +2,139 @@
 
 #include <array>
 #include <charconv>
-#include <locale>
+#include <cmath>
+#include <concepts>
+#include <cstdlib>
+#include <optional>
 #include <spikenet/core/error.hpp>
-#include <sstream>
 #include <string>
 #include <string_view>
+#include <system_error>
 
 namespace mnist {
 
 namespace {
 
-// The shortest text that is read back as the same number.
-std::string text_of(double value) {
+// Values as text that is read back as the same value.
+std::string text_of(const std::string& value) { return value; }
+template <class Number>
+std::string text_of(Number value) {
   std::array<char, 32> text;
   return {text.data(), std::to_chars(text.data(), text.data() + text.size(), value).ptr};
 }
 
-const std::string& entry(const spikenet::safetensors_file& file, std::string_view key) {
-  const auto found = file.metadata().find(key);
-  if (found == file.metadata().end())
-    throw spikenet::file_error(file.name() + ": There is no \"" + std::string{key} +
-                               "\" in its metadata, so it was not written by spikenet-mnist.");
-  return found->second;
+bool read_text(const std::string& text, std::string& value) {
+  value = text;
+  return true;
+}
+bool read_text(const std::string& text, double& value) {
+  char* end = nullptr;
+  value = std::strtod(text.c_str(), &end);
+  return !text.empty() && *end == '\0' && value >= 0;
+}
+template <std::unsigned_integral Number>
+bool read_text(const std::string& text, Number& value) {
+  const char* const end = text.data() + text.size();
+  const auto [rest, error] = std::from_chars(text.data(), end, value);
+  return error == std::errc{} && rest == end;
 }
 
-template <class Number>
-Number number(const spikenet::safetensors_file& file, std::string_view key) {
-  // A stream, for not every standard library's from_chars reads doubles.
-  std::istringstream text{entry(file, key)};
-  text.imbue(std::locale::classic());
-  Number value{};
-  if (text.peek() == '-' || !(text >> value) || text.peek() != std::istringstream::traits_type::eof())
-    throw spikenet::file_error(file.name() + ": The \"" + std::string{key} +
-                               "\" in its metadata is not a number that this program writes.");
-  return value;
+// Metadata, and the file they are from, for messages.
+struct entries {
+  const spikenet::safetensors_metadata& metadata;
+  const std::string& file;
+
+  template <class Value>
+  void read(std::string_view key, Value& value) const {
+    const auto found = metadata.find(key);
+    if (found == metadata.end())
+      throw spikenet::file_error(file + ": There is no \"" + std::string{key} +
+                                 "\" in its metadata, so it was not written by spikenet-mnist.");
+    if (!read_text(found->second, value))
+      throw spikenet::file_error(file + ": The \"" + std::string{key} +
+                                 "\" in its metadata is not a number that this program writes.");
+  }
+  // No entry stands for no value.
+  template <class Value>
+  void read(std::string_view key, std::optional<Value>& value) const {
+    value.reset();
+    if (metadata.contains(key)) read(key, value.emplace());
+  }
+  template <class Value>
+  Value get(std::string_view key) const {
+    Value value{};
+    read(key, value);
+    return value;
+  }
+};
+
+// f(name, value) for each option that the outcome of a training depends on, by its name on the command line.
+template <class Options, class F>
+void for_each_hyperparameter(Options& o, F&& f) {
+  f("limit", o.limit);
+  f("validation", o.validation);
+  f("crop_padding", o.crop_padding);
+  f("flip", o.flip);
+  f("width", o.model.width);
+  f("steps", o.model.steps);
+  f("readout", o.model.readout);
+  f("v_th", o.model.v_th);
+  f("tau", o.model.tau);
+  f("a", o.model.a);
+  f("epochs", o.epochs);
+  f("train_batch_size", o.train_batch_size);
+  f("val_batch_size", o.val_batch_size);
+  f("test_batch_size", o.test_batch_size);
+  f("optimizer", o.optimizer);
+  f("lr", o.lr);
+  f("schedule", o.schedule);
+  f("momentum", o.momentum);
+  f("weight_decay", o.weight_decay);
+  f("clip_norm", o.clip_norm);
+  f("patience", o.patience);
+  f("recalibrate", o.recalibrate);
+  f("seed", o.seed);
+}
+
+// f(name, value) for each entry of a record that is not part of the library's training state.
+template <class Record, class F>
+void for_each_entry(Record& r, F&& f) {
+  f("epoch_images", r.so_far.images);
+  f("epoch_loss_sum", r.so_far.loss_sum);
+  f("epoch_correct", r.so_far.correct);
+  f("best_epoch", r.best_epoch);
+  f("best_accuracy", r.best_accuracy);
+  f("best_loss", r.best_loss);
+  f("least_validation_loss", r.stopping.best_loss);
+  f("worse_epochs", r.stopping.worse_epochs);
+}
+
+template <class Value>
+std::string shown(const Value& value) {
+  return text_of(value);
+}
+template <class Value>
+std::string shown(const std::optional<Value>& value) {
+  return value ? text_of(*value) : "not given";
+}
+
+std::size_t resumed_epochs(const train_options& saved, std::size_t asked, std::uint64_t done) {
+  if (asked == saved.epochs) return asked;
+  if (saved.schedule != "step" && saved.schedule != "constant")
+    throw spikenet::argument_error("--epochs: It is " + text_of(saved.epochs) +
+                                   " in the training that is resumed, and cannot be " + text_of(asked) +
+                                   ": its schedule, " + saved.schedule + ", is laid out over all epochs.");
+  if (asked < done)
+    throw spikenet::argument_error("--epochs: The training that is resumed has done " + text_of(done) +
+                                   " already, more than " + text_of(asked) + ".");
+  return asked;
 }
 
 }  // namespace
 
 spikenet::safetensors_metadata to_metadata(const checkpoint_info& info) {
-  return {{"width", std::to_string(info.model.width)},
-          {"timesteps", std::to_string(info.model.steps)},
+  return {{"width", text_of(info.model.width)},
+          {"timesteps", text_of(info.model.steps)},
           {"readout", info.model.readout},
           {"v_th", text_of(info.model.v_th)},
           {"tau", text_of(info.model.tau)},
@@ -52,14 +144,53 @@ spikenet::safetensors_metadata to_metadata(const checkpoint_info& info) {
 }
 
 checkpoint_info from_metadata(const spikenet::safetensors_file& file) {
-  return {.model = {.width = number<std::size_t>(file, "width"),
-                    .steps = number<std::size_t>(file, "timesteps"),
-                    .readout = entry(file, "readout"),
-                    .v_th = number<double>(file, "v_th"),
-                    .tau = number<double>(file, "tau"),
-                    .a = number<double>(file, "surrogate_half_width")},
-          .normalisation = {.mean = {number<double>(file, "pixel_mean")},
-                            .stddev = {number<double>(file, "pixel_stddev")}}};
+  const entries from{file.metadata(), file.name()};
+  return {.model = {.width = from.get<std::size_t>("width"),
+                    .steps = from.get<std::size_t>("timesteps"),
+                    .readout = from.get<std::string>("readout"),
+                    .v_th = from.get<double>("v_th"),
+                    .tau = from.get<double>("tau"),
+                    .a = from.get<double>("surrogate_half_width")},
+          .normalisation = {.mean = {from.get<double>("pixel_mean")}, .stddev = {from.get<double>("pixel_stddev")}}};
+}
+
+spikenet::training_state to_state(const training_record& record, const train_options& options) {
+  spikenet::training_state state{.epoch = record.epoch, .batch = record.batch, .seed = {options.seed}};
+  state.notes["data"] = options.data.string();
+  const auto note = [&](const char* name, const auto& value) { state.notes[name] = text_of(value); };
+  for_each_hyperparameter(options, [&]<class Value>(const char* name, const Value& value) {
+    if constexpr (requires { value.has_value(); }) {
+      if (value) note(name, *value);
+    } else {
+      note(name, value);
+    }
+  });
+  for_each_entry(record, note);
+  return state;
+}
+
+training_record record_of(const spikenet::checkpoint& last, const train_options& options) {
+  const entries from{last.state().notes, last.name()};
+  training_record record{.epoch = last.state().epoch, .batch = last.state().batch, .so_far = {}, .stopping = {}};
+  for_each_entry(record, [&](const char* name, auto& value) { from.read(name, value); });
+  record.stopping.patience = options.patience;
+  return record;
+}
+
+train_options resumed_options(const spikenet::checkpoint& last, const train_options& command_line) {
+  const entries from{last.state().notes, last.name()};
+  train_options options = command_line;
+  for_each_hyperparameter(options, [&](const std::string& name, auto& value) {
+    const auto asked = value;
+    from.read(name, value);
+    if (command_line.given.contains(name) && name != "epochs" && asked != value)
+      throw spikenet::argument_error("--" + name + ": It is " + shown(value) +
+                                     " in the training that is resumed, and cannot become " + shown(asked) + ".");
+  });
+  if (command_line.given.contains("epochs"))
+    options.epochs = resumed_epochs(options, command_line.epochs, last.state().epoch);
+  if (!command_line.given.contains("data")) options.data = from.get<std::string>("data");
+  return options;
 }
 
 }  // namespace mnist

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <optional>
+#include <set>
 #include <string>
 
 #include "model.hpp"
@@ -29,19 +30,28 @@ struct train_options {
   double lr = 0.002;
   double momentum = 0.9;  // of sgd
   double weight_decay = 0;
+  double clip_norm = 0;                // the largest global norm of the gradients; 0: any
   std::string schedule = "one_cycle";  // or "step", "cosine", "constant"
-  std::size_t recalibrate = 2000;  // training images that running statistics are taken anew from before a validation
+  std::size_t patience = 0;            // epochs of a worse validation loss than the best before training stops; 0: any
+  std::size_t recalibrate = 2000;      // training images to take running statistics from before a validation; 0: none
   std::uint64_t seed = 1;
 
   // The program
-  std::size_t threads = 0;                   // 0: all cores
-  std::size_t log_interval = 10;             // batches between lines where there is no terminal; 0: no such lines
-  std::optional<std::filesystem::path> out;  // directory for the checkpoint; runs/mnist-<date>-<time> by default
+  std::size_t threads = 0;                      // 0: all cores
+  std::size_t log_interval = 10;                // batches between lines where there is no terminal; 0: no such lines
+  std::optional<std::filesystem::path> out;     // directory of the run; runs/mnist-<date>-<time> by default
+  std::optional<std::filesystem::path> resume;  // or that of a run to go on with: all of the above is taken from it
+  std::set<std::string> given;                  // the options that the command line has, which must not contradict it
 };
 
-// Trains, saves the network after each epoch that is the best on the validation images so far, and tests the best one.
+// Trains and tests the network that is the best on the validation images. After each epoch the run's directory has
+//
+//   model.safetensors  the best network so far
+//   last/              the checkpoint that the training can be resumed from: see spikenet/io/checkpoint.hpp
+//
+// SIGINT and SIGTERM stop it after a step, with a checkpoint. Returns the program's exit status: 0, or the signal's.
 // Throws spikenet::error.
-void train(const train_options& options);
+int train(const train_options& options);
 
 struct test_options {
   std::filesystem::path checkpoint;

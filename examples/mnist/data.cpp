@@ -3,6 +3,8 @@
 #include <spikenet/core/error.hpp>
 #include <spikenet/data/idx.hpp>
 
+#include "interruption.hpp"
+
 namespace mnist {
 
 spikenet::image_dataset read_images(const std::filesystem::path& directory, const std::string& prefix) {
@@ -25,6 +27,7 @@ progress::summary evaluate(model& net, const spikenet::batch_loader<float>& load
   for (const auto& batch : loader.epoch(0)) {
     const spikenet::step_result result = net.test_step(batch.images, batch.labels);
     live.update(batch.size(), result.loss, result.correct);
+    stop_if_asked();
   }
   return live.finish();
 }

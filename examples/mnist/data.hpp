@@ -20,6 +20,7 @@ spikenet::image_dataset read_images(const std::filesystem::path& directory, cons
 void recalibrate(model& net, const spikenet::batch_loader<float>& loader);
 
 // Loss and accuracy over all images of the loader, in evaluation mode. `title` stands before the progress.
+// Throws an interruption where a signal has asked for it.
 progress::summary evaluate(model& net, const spikenet::batch_loader<float>& loader, const std::string& title);
 
 }  // namespace mnist

@@ -1,6 +1,7 @@
 // spikenet-mnist: trains and tests a deep spiking residual network on MNIST, or on any data set in its format.
 //
-// Exit status: 0; 1 where the command failed; 2 where the command line is wrong. Either way there is one message.
+// Exit status: 0; 1 where the command failed; 2 where the command line is wrong; either way there is one message. 130
+// and 143 where SIGINT or SIGTERM has stopped a training, which can be resumed.
 #include <CLI/CLI.hpp>
 #include <charconv>
 #include <cmath>
@@ -80,14 +81,23 @@ void add_train_options(CLI::App& app, mnist::train_options& o) {
       ->check(CLI::IsMember({"step", "one_cycle", "cosine", "constant"}));
   app.add_option("--momentum", o.momentum, "Of sgd; adam has none to set")->check(fraction_below_1);
   app.add_option("--weight_decay", o.weight_decay, "L2 penalty, added to the gradient")->check(not_negative);
+  app.add_option("--clip_norm", o.clip_norm, "Scale gradients down to that norm, all together; 0: leave them")
+      ->check(not_negative);
+  app.add_option("--patience", o.patience,
+                 "Stop after so many epochs worse than the best in validation loss; 0: do not")
+      ->check(count_or_none);
   app.add_option("--recalibrate", o.recalibrate,
                  "Training images to take tdBN's running statistics from before each validation; 0: running averages")
       ->check(count_or_none);
   app.add_option("--seed", o.seed, "Of the weights, the split, the order and the augmentation")->check(count_or_none);
 
   app.option_defaults()->group("Program");
-  app.add_option("--out", o.out, "Directory for the checkpoint, model.safetensors [runs/mnist-DATE-TIME]")
-      ->check(accept("a directory", [](const std::string& text) { return !text.empty(); }));
+  CLI::Option* const out =
+      app.add_option("--out", o.out, "Directory for model.safetensors and checkpoints [runs/mnist-DATE-TIME]")
+          ->check(accept("a directory", [](const std::string& text) { return !text.empty(); }));
+  app.add_option("--resume", o.resume, "Directory of a training to go on with, bit for bit as if it had not stopped")
+      ->check(CLI::ExistingDirectory)
+      ->excludes(out);
   app.add_option("--log_interval", o.log_interval, "Batches between two lines where there is no terminal; 0: no lines")
       ->check(count_or_none);
 }
@@ -122,8 +132,10 @@ int main(int argc, char** argv) {
   try {
     app.parse(argc, argv);
     if (app.get_subcommands().empty()) throw CLI::RequiredError("A command, train or test,");
+    for (const CLI::Option* option : train.get_options())
+      if (option->count() > 0) train_options.given.insert(option->get_single_name());
     const auto reason = mnist::why_not_built(train_options.model.width, train_options.model.steps);
-    if (train.parsed() && reason) throw CLI::ValidationError("--width, --steps", *reason);
+    if (train.parsed() && !train_options.resume && reason) throw CLI::ValidationError("--width, --steps", *reason);
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return app.exit(error);  // --help
     std::fprintf(stderr, "spikenet-mnist: %s (--help lists what there is)\n", error.what());
@@ -131,7 +143,8 @@ int main(int argc, char** argv) {
   }
 
   try {
-    train.parsed() ? mnist::train(train_options) : mnist::test(test_options);
+    if (train.parsed()) return mnist::train(train_options);
+    mnist::test(test_options);
     return 0;
   } catch (const std::bad_alloc&) {
     std::fprintf(stderr, "spikenet-mnist: There is not enough memory; smaller batches need less.\n");

@@ -18,9 +18,12 @@ class model_of final : public model {
   model_of(const model_options& options, spikenet::seed seed)
       : net_{seed, {.threshold = options.v_th, .decay = options.tau, .surrogate = {.half_width = options.a}}} {}
 
-  spikenet::step_result train_step(std::span<const float> images, std::span<const std::int32_t> labels,
-                                   const optimizer& rule) override {
-    return std::visit([&](const auto& chosen) { return net_.train_step(images, labels, chosen); }, rule);
+  train_result train_step(std::span<const float> images, std::span<const std::int32_t> labels, const optimizer& rule,
+                          double clip_norm) override {
+    const spikenet::step_result result = net_.compute_gradients(images, labels);
+    const double norm = clip_norm > 0 ? spikenet::clip_gradients(net_, clip_norm) : spikenet::gradient_norm(net_);
+    std::visit([&](const auto& chosen) { net_.update(chosen); }, rule);
+    return {result, norm};
   }
   void recalibrate(std::span<const float> images, std::size_t n) override { net_.recalibrate(images, n); }
   spikenet::step_result test_step(std::span<const float> images, std::span<const std::int32_t> labels) override {
@@ -30,6 +33,13 @@ class model_of final : public model {
     spikenet::save_state_dict(net_, path, metadata);
   }
   void load(const spikenet::safetensors_file& file) override { spikenet::load_state_dict(net_, file); }
+  void save_checkpoint(const std::filesystem::path& directory, const optimizer& rule,
+                       const spikenet::training_state& state, const spikenet::safetensors_metadata& metadata) override {
+    std::visit([&](const auto& chosen) { spikenet::save_checkpoint(net_, chosen, directory, state, metadata); }, rule);
+  }
+  void restore(const spikenet::checkpoint& from, const optimizer& rule) override {
+    std::visit([&](const auto& chosen) { from.restore(net_, chosen); }, rule);
+  }
   std::size_t parameter_count() const override { return net_.parameter_count(); }
 
  private:

@@ -10,6 +10,7 @@
 #include <optional>
 #include <span>
 #include <spikenet/core/random.hpp>
+#include <spikenet/io/checkpoint.hpp>
 #include <spikenet/io/safetensors.hpp>
 #include <spikenet/network/network.hpp>
 #include <spikenet/training/optimizer.hpp>
@@ -33,17 +34,26 @@ struct model_options {
 
 using optimizer = std::variant<spikenet::adam, spikenet::sgd>;
 
+struct train_result : spikenet::step_result {
+  double gradient_norm = 0;  // the global norm, before clipping
+};
+
 class model {
  public:
   virtual ~model() = default;
 
   // images: [N, 1, image_height, image_width]; labels: [N]. See spikenet::network for all of these.
-  virtual spikenet::step_result train_step(std::span<const float> images, std::span<const std::int32_t> labels,
-                                           const optimizer& rule) = 0;
+  // Gradients of a global norm above clip_norm are scaled to it; 0: they are left as they are.
+  virtual train_result train_step(std::span<const float> images, std::span<const std::int32_t> labels,
+                                  const optimizer& rule, double clip_norm) = 0;
   virtual void recalibrate(std::span<const float> images, std::size_t n) = 0;
   virtual spikenet::step_result test_step(std::span<const float> images, std::span<const std::int32_t> labels) = 0;
   virtual void save(const std::filesystem::path& path, const spikenet::safetensors_metadata& metadata) = 0;
   virtual void load(const spikenet::safetensors_file& file) = 0;
+  virtual void save_checkpoint(const std::filesystem::path& directory, const optimizer& rule,
+                               const spikenet::training_state& state,
+                               const spikenet::safetensors_metadata& metadata) = 0;
+  virtual void restore(const spikenet::checkpoint& from, const optimizer& rule) = 0;
   virtual std::size_t parameter_count() const = 0;
 };
 

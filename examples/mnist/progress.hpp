@@ -96,6 +96,13 @@ inline std::string progress_line(const progress_state& state, std::size_t width)
   return line.substr(0, width);
 }
 
+// Sums over the images of an epoch so far.
+struct progress_totals {
+  std::size_t images = 0;
+  double loss_sum = 0;
+  std::size_t correct = 0;
+};
+
 // Follows one epoch. Use one object an epoch:
 //
 //   mnist::progress progress{"epoch 3/11", images, log_interval};
@@ -112,10 +119,12 @@ class progress {
   };
 
   // total: images in the epoch. log_interval: batches between plain lines, 0 for none; a terminal's line does not heed
-  // it. Writes to `out`, which must stay open.
-  progress(std::string title, std::size_t total, std::size_t log_interval, std::FILE* out = stdout)
-      : out_{out}, terminal_{is_terminal(out)}, log_interval_{log_interval} {
+  // it. before: of an epoch that is taken up again. Writes to `out`, which must stay open.
+  progress(std::string title, std::size_t total, std::size_t log_interval, const progress_totals& before = {},
+           std::FILE* out = stdout)
+      : out_{out}, terminal_{is_terminal(out)}, log_interval_{log_interval}, before_{before.images}, totals_{before} {
     state_.title = std::move(title);
+    state_.done = before.images;
     state_.total = total;
   }
   progress(const progress&) = delete;
@@ -132,8 +141,9 @@ class progress {
     const auto count = static_cast<double>(images);
     state_.done += images;
     ++batches_;
-    loss_sum_ += count * loss;
-    correct_sum_ += static_cast<double>(correct);
+    totals_.images += images;
+    totals_.loss_sum += count * loss;
+    totals_.correct += correct;
 
     // What is shown weighs the last 50 batches or so, else it would lag behind a network that learns fast.
     constexpr double keep = 0.98;
@@ -148,7 +158,7 @@ class progress {
     const auto now = clock::now();
     const double elapsed = seconds_between(start_, now);
     // The first moments say little about the speed.
-    state_.images_per_second = elapsed > 0.5 ? static_cast<double>(state_.done) / elapsed : 0;
+    state_.images_per_second = elapsed > 0.5 ? static_cast<double>(state_.done - before_) / elapsed : 0;
 
     if (terminal_ && (!drawn_ || now - last_drawn_ >= std::chrono::milliseconds{100})) {
       last_drawn_ = now;
@@ -159,6 +169,8 @@ class progress {
     }
   }
 
+  const progress_totals& so_far() const { return totals_; }
+
   // Erases the live line, so that a summary can be printed in its place. Further updates draw it again.
   summary finish() {
     if (drawn_) {
@@ -167,13 +179,13 @@ class progress {
       drawn_ = false;
     }
     summary result;
-    const auto images = static_cast<double>(state_.done);
+    const auto images = static_cast<double>(totals_.images);
     result.seconds = seconds_between(start_, clock::now());
-    if (state_.done > 0) {
-      result.loss = loss_sum_ / images;
-      result.accuracy = correct_sum_ / images;
+    if (totals_.images > 0) {
+      result.loss = totals_.loss_sum / images;
+      result.accuracy = static_cast<double>(totals_.correct) / images;
     }
-    if (result.seconds > 0) result.images_per_second = images / result.seconds;
+    if (result.seconds > 0) result.images_per_second = static_cast<double>(state_.done - before_) / result.seconds;
     return result;
   }
 
@@ -211,8 +223,8 @@ class progress {
   progress_state state_;
   clock::time_point start_ = clock::now(), last_drawn_{};
   bool drawn_ = false;
-  std::size_t batches_ = 0;
-  double loss_sum_ = 0, correct_sum_ = 0;
+  std::size_t batches_ = 0, before_ = 0;
+  progress_totals totals_;
   double recent_images_ = 0, recent_loss_ = 0, recent_correct_ = 0;
 };
 

@@ -1,6 +1,6 @@
 #include <cstdio>
-#include <spikenet/backend/cpu/thread_pool.hpp>
 #include <spikenet/core/error.hpp>
+#include <spikenet/spikenet.hpp>
 
 #include "checkpoint.hpp"
 #include "checksum.hpp"

@@ -1,4 +1,5 @@
-// Everything but the opt-in headers: data/idx.hpp (needs zlib) and io/ (needs nlohmann-json).
+// Everything but the opt-in headers: data/idx.hpp (needs zlib) and io/ (needs nlohmann-json, and
+// io/checkpoint.hpp OpenSSL).
 #pragma once
 
 #include "spikenet/backend/cpu/cpu.hpp"
@@ -10,6 +11,8 @@
 #include "spikenet/network/network.hpp"
 #include "spikenet/network/residual.hpp"
 #include "spikenet/network/sequence.hpp"
+#include "spikenet/training/clip_gradients.hpp"
+#include "spikenet/training/early_stopping.hpp"
 #include "spikenet/training/loss.hpp"
 #include "spikenet/training/optimizer.hpp"
 #include "spikenet/training/schedule.hpp"

@@ -102,6 +102,11 @@ void check_no_allocations() {
   optimizer.learning_rate = 1e-4;
   CHECK(allocations([&] { net->train_step(batch(largest), labels_of(largest), optimizer, mean_squared_error{}); }) ==
         0);
+  CHECK(allocations([&] {
+          net->compute_gradients(batch(largest), labels_of(largest));
+          clip_gradients(*net, 1e-3);
+          net->update(optimizer);
+        }) == 0);
   CHECK(allocations([&] { net->evaluate(batch(largest)); }) == 0);
   CHECK(allocations([&] { net->test_step(batch(largest), labels_of(largest)); }) == 0);
 }

@@ -5,7 +5,7 @@
 cmake_minimum_required(VERSION 3.25)
 
 # What the headers of a folder of include/spikenet may include, besides the standard library and their own folder.
-# "backend" is backend/backend.hpp, the concept; "eigen", "zlib", "json", "png", "posix" are the headers of
+# "backend" is backend/backend.hpp, the concept; "eigen", "zlib", "json", "openssl", "png", "posix" are the headers of
 # those.
 set(allowed_core "")
 set(allowed_neuron core)
@@ -18,6 +18,7 @@ set(allowed_data core network)
 set(allowed_io core network json posix)
 # Single headers that may include more.
 set(allowed_data/idx.hpp zlib)
+set(allowed_io/checkpoint.hpp openssl)
 set(allowed_io/event_file.hpp png)
 # include/spikenet/*.hpp, the headers that users include: any folder.
 set(allowed_entry core neuron backend backend/cpu layer network training data io)
@@ -68,8 +69,8 @@ function(header_of include file variable)
   endif()
 endfunction()
 
-# kind_of(<include> <including file> <variable>): a folder of the library, or entry, eigen, zlib, json, png, posix, std
-# or other.
+# kind_of(<include> <including file> <variable>): a folder of the library, or entry, eigen, zlib, json, openssl, png,
+# posix, std or other.
 function(kind_of include file variable)
   header_of("${include}" "${file}" header)
   if(header)
@@ -83,6 +84,8 @@ function(kind_of include file variable)
     set(kind zlib)
   elseif(include MATCHES "^<nlohmann/")
     set(kind json)
+  elseif(include MATCHES "^<openssl/")
+    set(kind openssl)
   elseif(include STREQUAL "<png.h>")
     set(kind png)
   elseif(include MATCHES "^<(unistd|fcntl|sys/[a-z]+)\\.h>$")
@@ -133,7 +136,7 @@ foreach(entry IN LISTS plain_headers)
     includes_of(${path} includes)
     foreach(include IN LISTS includes)
       kind_of("${include}" ${path} kind)
-      if(kind MATCHES "^(zlib|json|png|posix|other)$")
+      if(kind MATCHES "^(zlib|json|openssl|png|posix|other)$")
         violation("include/spikenet/${entry} must need Eigen only, but reaches ${include} through ${header}")
       endif()
       header_of("${include}" ${path} next)

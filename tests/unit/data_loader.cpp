@@ -291,3 +291,31 @@ TEST_CASE("what a transform throws comes out of the loop, after the batches befo
     }
   }
 }
+
+TEST_CASE("an epoch that begins with a later batch is the end of the whole one", "[loader]") {
+  const image_dataset data = noise(23);
+  const std::size_t prefetch = GENERATE(std::size_t{0}, std::size_t{1}, std::size_t{2}, std::size_t{9});
+  const batch_loader<float> loader{data,
+                                   {.batch_size = 4,
+                                    .shuffle = true,
+                                    .augmentation = transforms{}.then(random_crop{.padding = 1}),
+                                    .prefetch = prefetch}};
+  const auto whole = run(loader, 3);
+  REQUIRE(whole.sizes.size() == 6);
+  for (std::size_t first = 0; first <= 6; ++first) {
+    CAPTURE(prefetch, first);
+    std::size_t number = first, image = std::min<std::size_t>(first * 4, 23);
+    for (const auto& batch : loader.epoch(3, first)) {
+      REQUIRE(number < 6);
+      CHECK(batch.size() == whole.sizes[number]);
+      CHECK(std::equal(batch.labels.begin(), batch.labels.end(),
+                       whole.labels.begin() + static_cast<std::ptrdiff_t>(image)));
+      CHECK(std::memcmp(batch.images.data(), whole.images.data() + image * image_size, batch.images.size_bytes()) == 0);
+      image += batch.size();
+      ++number;
+    }
+    CHECK(number == 6);
+    CHECK(image == 23);
+  }
+  CHECK_THROWS_MATCHES(loader.epoch(3, 7), argument_error, says("Batch 7 ") && says("epoch of 6"));
+}

@@ -93,15 +93,19 @@ class batch_loader {
   const subset& data() const noexcept { return data_; }
   const loader_options& options() const noexcept { return options_; }
 
-  // The batches of one epoch; `number` is below 2^28. Leaving the loop early is fine. What a transform throws comes out
-  // of the loop at the batch it concerns.
-  epoch_batches epoch(std::uint32_t number) const& {
+  // The batches of one epoch; `number` is below 2^28. Leaving the loop early is fine, and so is going on later with
+  // batch number `first`: those before it are not computed. What a transform throws comes out of the loop at the batch
+  // it concerns.
+  epoch_batches epoch(std::uint32_t number, std::size_t first = 0) const& {
     if (number > detail::max_epoch)
       throw argument_error("Epoch " + std::to_string(number) + " is beyond the last, " +
                            std::to_string(detail::max_epoch) + ".");
-    return epoch_batches{*this, number};
+    if (first > batches())
+      throw argument_error("Batch " + std::to_string(first) + " is beyond the end of an epoch of " +
+                           std::to_string(batches()) + ".");
+    return epoch_batches{*this, number, first};
   }
-  epoch_batches epoch(std::uint32_t number) const&& = delete;
+  epoch_batches epoch(std::uint32_t number, std::size_t first = 0) const&& = delete;
 
  private:
   std::vector<std::uint32_t> order_of(std::uint32_t epoch_number) const {
@@ -179,7 +183,7 @@ class batch_loader<Scalar>::epoch_batches {
 
   // Single-pass: a second call goes on where the first one is.
   iterator begin() {
-    if (taken_ == 0) advance();
+    if (taken_ == first_) advance();
     return iterator{this};
   }
   std::default_sentinel_t end() const noexcept { return {}; }
@@ -192,8 +196,15 @@ class batch_loader<Scalar>::epoch_batches {
     std::vector<std::int32_t> labels;
   };
 
-  epoch_batches(const batch_loader& loader, std::uint32_t number)
-      : loader_{loader}, number_{number}, order_{loader.order_of(number)}, count_{loader.batches()} {
+  epoch_batches(const batch_loader& loader, std::uint32_t number, std::size_t first)
+      : loader_{loader},
+        number_{number},
+        order_{loader.order_of(number)},
+        count_{loader.batches()},
+        first_{first},
+        taken_{first},
+        filled_{first},
+        released_{first} {
     const std::size_t image_size = loader_.data_.dataset().shape().size();
     const std::size_t largest = std::min(loader_.options_.batch_size, order_.size());
     scratch_.resize(image_size);
@@ -222,7 +233,7 @@ class batch_loader<Scalar>::epoch_batches {
 
   void work() noexcept {
     try {
-      for (std::size_t next = 0; next < count_; ++next) {
+      for (std::size_t next = first_; next < count_; ++next) {
         {
           std::unique_lock lock{mutex_};
           changed_.wait(lock, [&] { return stopped_ || next < released_ + ring_.size(); });
@@ -267,16 +278,16 @@ class batch_loader<Scalar>::epoch_batches {
   const batch_loader& loader_;
   const std::uint32_t number_;
   const std::vector<std::uint32_t> order_;  // indices in the data set
-  const std::size_t count_;                 // batches
+  const std::size_t count_, first_;         // batches, and the first of this pass
   std::vector<buffer> ring_;                // batch i is in ring_[i % ring_.size()]
   std::vector<std::uint8_t> scratch_;       // the image in work
   batch current_;
-  std::size_t taken_ = 0;  // batches that the loop has had
+  std::size_t taken_;  // batches that the loop has had
 
   std::mutex mutex_;  // guards what follows
   std::condition_variable changed_;
-  std::size_t filled_ = 0;    // batches that the worker has finished
-  std::size_t released_ = 0;  // batches that the loop has let go
+  std::size_t filled_;    // batches that the worker has finished
+  std::size_t released_;  // batches that the loop has let go
   bool stopped_ = false;
   std::exception_ptr failure_;
   std::thread worker_;

@@ -36,14 +36,10 @@ inline std::string batch_counter_name(std::string_view name) {
   return std::string{name.substr(0, name.size() - variance.size())} + "num_batches_tracked";
 }
 
-}  // namespace detail
-
-// Writes parameters, running statistics and batch counters, F32 or F64 as the network computes, replacing the file in
-// one step. The counters are net.updates(), the training steps so far, or 0 for a network that does not count. Throws
-// numeric_error naming the tensor where a value is not finite, and file_error naming the path; what was there is then
-// untouched.
+// The content of the file that save_state_dict(net, path, metadata) writes.
 template <class Network>
-void save_state_dict(Network& net, const std::filesystem::path& path, const safetensors_metadata& metadata = {}) {
+safetensors_writer state_dict_writer(Network& net, const std::filesystem::path& path,
+                                     const safetensors_metadata& metadata) {
   std::int64_t updates = 0;
   if constexpr (requires { net.updates(); }) updates = static_cast<std::int64_t>(net.updates());
 
@@ -54,13 +50,24 @@ void save_state_dict(Network& net, const std::filesystem::path& path, const safe
     using scalar = typename decltype(values)::value_type;
     // Such a file could not be loaded, and would replace one that can.
     if (!std::all_of(values.begin(), values.end(), [](scalar value) { return std::isfinite(value); }))
-      throw numeric_error("Tensor " + detail::in_quotes(info.name) + " holds a value that is not finite, so " +
-                          path.string() + " is not written.");
+      throw numeric_error("Tensor " + in_quotes(info.name) + " holds a value that is not finite, so " + path.string() +
+                          " is not written.");
     writer.add<scalar>(info.name, info.shape, values);
-    if (const std::string counter = detail::batch_counter_name(info.name); !counter.empty())
+    if (const std::string counter = batch_counter_name(info.name); !counter.empty())
       writer.add<std::int64_t>(counter, {}, std::span{&std::as_const(updates), 1});
   });
-  writer.write(path);
+  return writer;
+}
+
+}  // namespace detail
+
+// Writes parameters, running statistics and batch counters, F32 or F64 as the network computes, replacing the file in
+// one step. The counters are net.updates(), the training steps so far, or 0 for a network that does not count. Throws
+// numeric_error naming the tensor where a value is not finite, and file_error naming the path; what was there is then
+// untouched.
+template <class Network>
+void save_state_dict(Network& net, const std::filesystem::path& path, const safetensors_metadata& metadata = {}) {
+  detail::state_dict_writer(net, path, metadata).write(path);
 }
 
 // Sets the network's parameters and running statistics from the file's tensors, F32 or F64 whatever the network

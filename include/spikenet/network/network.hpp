@@ -165,15 +165,10 @@ class network {
   template <class Optimizer>
   void update(const Optimizer& optimizer) {
     optimizer.validate();
-    static constexpr char kind = 0;  // its address stands for the type
-    if (optimizer_kind_ != &kind) {
-      optimizer_kind_ = &kind;
-      updates_of_kind_ = 0;
-      std::fill_n(moments_.reserve(Optimizer::moments * arena_size_), Optimizer::moments * arena_size_, scalar{});
-    }
+    if (optimizer_kind_ != &kind_of<Optimizer>) restore_updates<Optimizer>(updates_, 0);
     ++updates_;
     optimizer(backend_, optimizer_step<scalar>{values_.data(), gradients_.data(), moments_.data(), arena_size_,
-                                               ++updates_of_kind_});
+                                               ++updates_by_kind_});
   }
 
   // The running statistics anew, for the parameters as they are: their mean over several batches, of which this is the
@@ -257,17 +252,58 @@ class network {
     chain_.visit_outputs("", tensor<output, const scalar>{output_.data(), training_batch_}, f);
   }
 
+  // All gradients in one array, for what concerns them as a whole; between tensors there may be zeros. Those of the
+  // last compute_gradients or train_step.
+  std::span<scalar> gradients() noexcept { return {gradients_.data(), arena_size_}; }
+
+  // f(const tensor_info&, std::size_t moment, std::span<scalar> values) for what this type of optimizer remembers of
+  // every trainable tensor: its moments 0 ... Optimizer::moments-1. Nothing where updates_by<Optimizer>() is 0.
+  template <class Optimizer, class F>
+  void for_each_moment(F&& f) {
+    if (updates_by<Optimizer>() == 0) return;
+    for_each_parameter([&](const tensor_info& info, std::span<scalar> values, std::span<scalar>) {
+      scalar* moment = moments_.data() + (values.data() - values_.data());
+      for (std::size_t m = 0; m < Optimizer::moments; ++m, moment += arena_size_)
+        f(info, m, std::span(moment, values.size()));
+    });
+  }
+  template <class Optimizer, class F>
+  void for_each_moment(F&& f) const {
+    const_cast<network*>(this)->template for_each_moment<Optimizer>(
+        [&](const tensor_info& info, std::size_t m, std::span<scalar> values) {
+          f(info, m, std::span<const scalar>(values));
+        });
+  }
+
   // The readout [N, classes] of the last call.
   std::span<const scalar> logits() const { return {logits_.data(), logits_size_}; }
 
-  // Steps of training taken so far.
+  // Steps of training taken so far, and those that this type of optimizer has taken since the last step of another one.
   std::uint64_t updates() const noexcept { return updates_; }
+  template <class Optimizer>
+  std::uint64_t updates_by() const noexcept {
+    return optimizer_kind_ == &kind_of<Optimizer> ? updates_by_kind_ : 0;
+  }
+
+  // Goes on as after `updates` steps, the last `by_optimizer` of which this type of optimizer has taken. Its moments
+  // are zero until for_each_moment sets them.
+  template <class Optimizer>
+  void restore_updates(std::uint64_t updates, std::uint64_t by_optimizer) {
+    constexpr std::size_t moments = Optimizer::moments;
+    std::fill_n(moments_.reserve(moments * arena_size_), moments * arena_size_, scalar{});
+    optimizer_kind_ = &kind_of<Optimizer>;
+    updates_by_kind_ = by_optimizer;
+    updates_ = updates;
+  }
+
   const neuron& neurons() const noexcept { return neurons_; }
   std::size_t parameter_count() const noexcept { return parameter_count_; }
 
  private:
   static constexpr std::size_t evaluation_slice = 64;
   struct nobody {};  // observes nothing
+  template <class Optimizer>
+  static constexpr char kind_of = 0;  // its address stands for the type
 
   template <class F>
   void for_each_slot(F&& f) {
@@ -416,7 +452,7 @@ class network {
   chain_type chain_;
   storage<scalar> values_, gradients_, state_, moments_;
   std::size_t arena_size_ = 0, parameter_count_ = 0;
-  std::uint64_t updates_ = 0, updates_of_kind_ = 0;
+  std::uint64_t updates_ = 0, updates_by_kind_ = 0;
   const void* optimizer_kind_ = nullptr;
 
   workspace<Backend> scratch_;

@@ -3,8 +3,12 @@
 //
 //     spikenet::adam optimizer{.learning_rate = 1e-3};
 //     optimizer.learning_rate = 1e-3 * schedule(epoch);
+//
+// `moments` is how many numbers it remembers of each parameter. Checkpoints know the rule by its `name`, and what it
+// remembers by `moment_names`.
 #pragma once
 
+#include <array>
 #include <cmath>
 #include <cstddef>
 #include <string>
@@ -27,7 +31,9 @@ struct adam {
   double epsilon = 1e-8;
   double weight_decay = 0;
 
-  static constexpr std::size_t moments = 2;
+  static constexpr const char* name = "adam";
+  static constexpr std::array<const char*, 2> moment_names{"first", "second"};
+  static constexpr std::size_t moments = moment_names.size();
 
   void validate() const {
     detail::require_hyperparameter(std::isfinite(learning_rate) && learning_rate >= 0, "learning_rate", learning_rate);
@@ -61,7 +67,9 @@ struct sgd {
   double momentum = 0;
   double weight_decay = 0;
 
-  static constexpr std::size_t moments = 1;
+  static constexpr const char* name = "sgd";
+  static constexpr std::array<const char*, 1> moment_names{"velocity"};
+  static constexpr std::size_t moments = moment_names.size();
 
   void validate() const {
     detail::require_hyperparameter(std::isfinite(learning_rate) && learning_rate >= 0, "learning_rate", learning_rate);

@@ -1,5 +1,5 @@
 #include <spikenet/data/idx.hpp>
+#include <spikenet/io/checkpoint.hpp>
 #include <spikenet/io/event_file.hpp>
-#include <spikenet/io/safetensors.hpp>
 
 int main() {}

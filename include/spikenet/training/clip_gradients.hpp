@@ -1,0 +1,60 @@
+// Gradient clipping by the global norm: between the two halves of a training step,
+//
+//   const auto result = net.compute_gradients(images, labels);
+//   const double norm = spikenet::clip_gradients(net, 1.0);
+//   net.update(optimizer);
+//
+// A network here is anything whose `gradients()` is a std::span of all its gradients.
+#pragma once
+
+#include <array>
+#include <cmath>
+#include <cstddef>
+#include <spikenet/core/error.hpp>
+#include <string>
+
+namespace spikenet {
+
+// The Euclidean norm of all gradients together. Summed in double and in an order of its own, so the bits are the same
+// at any number of threads. Throws numeric_error where it is not finite: squares overflow beyond 1e154.
+template <class Network>
+double gradient_norm(Network& net) {
+  const auto gradients = net.gradients();
+  // Several sums: the additions need not wait for each other.
+  constexpr std::size_t lanes = 8;
+  std::array<double, lanes> sums{};
+  const std::size_t whole = gradients.size() - gradients.size() % lanes;
+  for (std::size_t i = 0; i < whole; i += lanes) {
+    for (std::size_t lane = 0; lane < lanes; ++lane) {
+      const double g = static_cast<double>(gradients[i + lane]);
+      sums[lane] += g * g;
+    }
+  }
+  for (std::size_t i = whole; i < gradients.size(); ++i) {
+    const double g = static_cast<double>(gradients[i]);
+    sums[i - whole] += g * g;
+  }
+  double total = 0;
+  for (const double sum : sums) total += sum;
+  if (!std::isfinite(total)) throw numeric_error("the norm of the gradients is not finite");
+  return std::sqrt(total);
+}
+
+// Scales all gradients by the same factor where their norm is beyond max_norm, so that it becomes max_norm (Pascanu,
+// Mikolov, Bengio: "On the difficulty of training recurrent neural networks", ICML 2013; PyTorch's clip_grad_norm_).
+// Returns the norm before that. Throws argument_error unless max_norm is finite and above 0, and as gradient_norm does.
+template <class Network>
+double clip_gradients(Network& net, double max_norm) {
+  if (!(max_norm > 0 && std::isfinite(max_norm)))
+    throw argument_error("clip_gradients: max_norm must be finite and above 0, but is " + std::to_string(max_norm) +
+                         ".");
+  const double norm = gradient_norm(net);
+  if (norm > max_norm) {
+    const double factor = max_norm / norm;
+    for (auto& gradient : net.gradients())
+      gradient = static_cast<typename Network::scalar>(static_cast<double>(gradient) * factor);
+  }
+  return norm;
+}
+
+}  // namespace spikenet
