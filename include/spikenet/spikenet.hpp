@@ -11,5 +11,6 @@
 #include "spikenet/network/residual.hpp"
 #include "spikenet/network/sequence.hpp"
 #include "spikenet/training/loss.hpp"
+#include "spikenet/training/monitor.hpp"
 #include "spikenet/training/optimizer.hpp"
 #include "spikenet/training/schedule.hpp"
