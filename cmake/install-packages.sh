@@ -58,6 +58,7 @@ for group in "$@"; do
       need nlohmann-json3-dev "JSON, the header of safetensors files" has_header nlohmann/json.hpp
       need libssl-dev "OpenSSL, the check sums of the data files" has_header openssl/evp.h
       need libcli11-dev "CLI11, the command line" has_header CLI/CLI.hpp
+      need libcairo2-dev "cairo, draws the charts" has_one_header cairo/cairo-svg.h cairo-svg.h
       ;;
     tests)
       need g++ "the compiler that everything is tested with" has_command g++

@@ -1,6 +1,5 @@
 #include <cstdio>
 #include <spikenet/backend/cpu/thread_pool.hpp>
-#include <spikenet/core/error.hpp>
 
 #include "checkpoint.hpp"
 #include "checksum.hpp"
@@ -11,16 +10,7 @@ namespace mnist {
 
 void test(const test_options& options) {
   spikenet::set_cpu_threads(options.threads);
-  const auto file = spikenet::safetensors_file::read(options.checkpoint);
-  const checkpoint_info info = from_metadata(file);
-  std::unique_ptr<model> net;
-  try {
-    info.normalisation.check(1);
-    net = make_model(info.model, spikenet::seed{});
-  } catch (const spikenet::argument_error& error) {
-    throw spikenet::file_error(file.name() + ": " + error.what());
-  }
-  net->load(file);
+  const auto [info, net] = load_model(options.checkpoint);
 
   check_sums(options.data);
   const spikenet::image_dataset images = read_images(options.data, "t10k");

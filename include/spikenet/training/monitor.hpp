@@ -31,7 +31,6 @@
 #include "spikenet/core/parameter.hpp"
 #include "spikenet/core/tensor.hpp"
 #include "spikenet/network/observation.hpp"
-#include "spikenet/neuron/lif.hpp"
 
 namespace spikenet {
 
@@ -62,11 +61,9 @@ class membrane_statistics {
   // Runs the neurons over x [in_steps, neurons] for `steps` timesteps, where in_steps is steps, or 1 for the same input
   // at every timestep.
   template <class Dynamics, class Scalar>
-  void add(const neuron_constants<Scalar>& k, const Scalar* x, std::size_t in_steps, std::size_t steps,
-           std::size_t neurons) {
+  void add(neuron_constants<Scalar> k, const Scalar* x, std::size_t in_steps, std::size_t steps, std::size_t neurons) {
     threshold_ = static_cast<double>(k.threshold);
     half_width_ = static_cast<double>(k.half_width);
-    constexpr std::size_t block = 256;
     std::array<Scalar, block> u, o;
     for (std::size_t first = 0; first < neurons; first += block) {
       const std::size_t size = std::min(block, neurons - first);
@@ -81,17 +78,19 @@ class membrane_statistics {
           reached += surrogate_derivative(u[i], k) != Scalar{} ? 1 : 0;
         }
         in_window_ += reached;
-        record(std::span<const Scalar>(u.data(), size));
+        add_moments(std::span<const Scalar>(u.data(), size));
+        add_to_histogram(std::span<const Scalar>(u.data(), size));
       }
     }
   }
 
  private:
+  static constexpr std::size_t block = 256;              // neurons that are run together
   static constexpr double per_threshold = 8, reach = 4;  // bins in a threshold; thresholds on either side of 0
-  static constexpr std::size_t at_threshold = 40;        // the bin whose upper edge is the threshold
+  static constexpr std::int32_t at_threshold = 40;       // the bin whose upper edge is the threshold
 
   template <class Scalar>
-  void record(std::span<const Scalar> u) {
+  void add_moments(std::span<const Scalar> u) {
     constexpr std::size_t lanes = 8;  // sums that do not wait for each other
     std::array<double, lanes> sum{}, squares{};
     std::array<Scalar, lanes> low, high;
@@ -110,16 +109,6 @@ class membrane_statistics {
     }
     for (; i < u.size(); ++i) take(0, u[i]);
 
-    constexpr double lowest = -reach * per_threshold, highest = reach * per_threshold + 1;
-    for (const Scalar value : u) {
-      const double at = static_cast<double>(value) / threshold_ * per_threshold;
-      const double inside = at > lowest ? (at < highest ? at : highest) : lowest;
-      const std::size_t bin = bins - 1 - static_cast<std::size_t>(highest - inside);
-      // Rounding must not carry a potential across the threshold: what lies above it is what fires.
-      ++histogram_[static_cast<double>(value) > threshold_ ? std::max(bin, at_threshold + 1)
-                                                           : std::min(bin, at_threshold)];
-    }
-
     if (count_ == 0) min_ = max_ = static_cast<double>(u[0]);
     count_ += u.size();
     for (std::size_t lane = 0; lane < lanes; ++lane) {
@@ -128,6 +117,22 @@ class membrane_statistics {
       min_ = std::min(min_, static_cast<double>(low[lane]));
       max_ = std::max(max_, static_cast<double>(high[lane]));
     }
+  }
+
+  template <class Scalar>
+  void add_to_histogram(std::span<const Scalar> u) {
+    constexpr double lowest = -reach * per_threshold, highest = reach * per_threshold + 1;
+    std::array<std::int32_t, block> bin;
+    const double threshold = threshold_;
+    for (std::size_t i = 0; i < u.size(); ++i) {
+      const double value = static_cast<double>(u[i]), at = value / threshold * per_threshold;
+      const double above_lowest = at > lowest ? at : lowest;  // NaN, too
+      const double inside = above_lowest < highest ? above_lowest : highest;
+      const std::int32_t rounded = static_cast<std::int32_t>(bins) - 1 - static_cast<std::int32_t>(highest - inside);
+      // Rounding must not carry a potential across the threshold: what lies above it is what fires.
+      bin[i] = value > threshold ? std::max(rounded, at_threshold + 1) : std::min(rounded, at_threshold);
+    }
+    for (std::size_t i = 0; i < u.size(); ++i) ++histogram_[static_cast<std::size_t>(bin[i])];
   }
 
   std::uint64_t count_ = 0, in_window_ = 0;
@@ -402,10 +407,12 @@ class monitor {
     std::string text;
     if (layer.normalised) {
       // Its output scales with the threshold: another threshold alone makes next to no difference.
-      text = std::string(" Look at the weight and bias of the normalisation before them, which have become too ") +
-             (silent ? "small" : "large") +
-             ": a lower learning rate keeps them nearer to 1 and 0. Another threshold changes little, for what the "
-             "normalisation gives scales with it.";
+      text =
+          std::string(" Look at the weight and bias of the normalisation before them, which have become too ") +
+          (silent ? "small" : "large") +
+          ": a lower learning rate keeps them nearer to 1 and 0. In evaluation after few steps of training it may be "
+          "its running statistics, which lag behind. Another threshold changes little, for what the "
+          "normalisation gives scales with it.";
     } else {
       text = silent
                  ? " Lower the threshold, or start from larger weights (Kaiming initialisation, a larger scale, or a "
