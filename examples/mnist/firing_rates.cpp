@@ -63,6 +63,7 @@ std::string number(const char* format, double value) {
 }
 // Three digits: "12.3 %", "0.123 %".
 std::string percent(double share) {
+  if (share == 0) return "0 %";
   const double value = 100 * share;
   return number(value >= 99.95    ? "%.0f %%"
                 : value >= 9.995  ? "%.1f %%"
