@@ -62,6 +62,7 @@ for group in "$@"; do
       need libpng-dev "libpng, the images in event files" has_header png.h
       need libssl-dev "OpenSSL, the check sums of data files and checkpoints" has_header openssl/evp.h
       need libcli11-dev "CLI11, the command line" has_header CLI/CLI.hpp
+      need libcairo2-dev "cairo, draws the charts" has_one_header cairo/cairo-svg.h cairo-svg.h
       ;;
     tests)
       need g++ "the compiler that everything is tested with" has_command g++

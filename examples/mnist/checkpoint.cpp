@@ -143,6 +143,19 @@ spikenet::safetensors_metadata to_metadata(const checkpoint_info& info) {
           {"pixel_stddev", text_of(info.normalisation.stddev.at(0))}};
 }
 
+saved_model load_model(const std::filesystem::path& path) {
+  const auto file = spikenet::safetensors_file::read(path);
+  saved_model saved{from_metadata(file), nullptr};
+  try {
+    saved.info.normalisation.check(1);
+    saved.net = make_model(saved.info.model, spikenet::seed{});
+  } catch (const spikenet::argument_error& error) {
+    throw spikenet::file_error(file.name() + ": " + error.what());
+  }
+  saved.net->load(file);
+  return saved;
+}
+
 checkpoint_info from_metadata(const spikenet::safetensors_file& file) {
   const entries from{file.metadata(), file.name()};
   return {.model = {.width = from.get<std::size_t>("width"),

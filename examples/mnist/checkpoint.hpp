@@ -3,6 +3,8 @@
 #pragma once
 
 #include <cstddef>
+#include <filesystem>
+#include <memory>
 #include <spikenet/data/transform.hpp>
 #include <spikenet/io/checkpoint.hpp>
 #include <spikenet/io/safetensors.hpp>
@@ -18,6 +20,14 @@ struct checkpoint_info {
   model_options model;
   spikenet::normalise normalisation;  // of the images that it was trained on: one mean, one standard deviation
 };
+
+struct saved_model {
+  checkpoint_info info;
+  std::unique_ptr<model> net;
+};
+
+// The network that `train` has saved in a file. Throws spikenet::file_error naming the file and what is wrong with it.
+saved_model load_model(const std::filesystem::path& path);
 
 spikenet::safetensors_metadata to_metadata(const checkpoint_info& info);
 

@@ -1,4 +1,4 @@
-// The program's two commands and their options. The defaults are the recipe that the README's command trains with;
+// The program's commands and their options. The defaults are the recipe that the README's command trains with;
 // docs/recipe.md shows how they were chosen.
 #pragma once
 
@@ -62,5 +62,18 @@ struct test_options {
 
 // Tests a network that `train` has saved. Throws spikenet::error.
 void test(const test_options& options);
+
+struct firing_rates_options {
+  std::filesystem::path checkpoint;
+  std::filesystem::path data = SPIKENET_MNIST_DIR;
+  std::optional<std::size_t> sample;         // the number of one test image, from 0; all of them by default
+  std::optional<std::filesystem::path> out;  // directory for the chart; the checkpoint's by default
+  bool csv = false;                          // and a table of all numbers
+  std::size_t threads = 0;
+};
+
+// Shows how often the neurons of each layer fire: a table, and a chart, firing-rates.svg and .png. Throws
+// spikenet::error.
+void firing_rates(const firing_rates_options& options);
 
 }  // namespace mnist

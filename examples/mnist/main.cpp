@@ -1,4 +1,5 @@
-// spikenet-mnist: trains and tests a deep spiking residual network on MNIST, or on any data set in its format.
+// spikenet-mnist: trains, tests and looks into a deep spiking residual network on MNIST, or on any data set in its
+// format.
 //
 // Exit status: 0; 1 where the command failed; 2 where the command line is wrong; either way there is one message. 130
 // and 143 where SIGINT or SIGTERM has stopped a training, which can be resumed.
@@ -102,6 +103,20 @@ void add_train_options(CLI::App& app, mnist::train_options& o) {
       ->check(count_or_none);
 }
 
+void add_firing_rates_options(CLI::App& app, mnist::firing_rates_options& o) {
+  app.option_defaults()->group("Program");
+  app.add_option("--checkpoint", o.checkpoint, "The model.safetensors of a training")
+      ->required()
+      ->check(CLI::ExistingFile);
+  app.add_option("--data", o.data, "Directory with the test images and labels, plain or gzip")
+      ->check(CLI::ExistingDirectory);
+  app.add_option("--sample", o.sample, "Look at this test image only, counted from 0 [all of them]")
+      ->check(count_or_none);
+  app.add_option("--out", o.out, "Directory for firing-rates.svg and firing-rates.png [the checkpoint's]")
+      ->check(accept("a directory", [](const std::string& text) { return !text.empty(); }));
+  app.add_flag("--csv", o.csv, "Write firing-rates.csv there, too");
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -123,15 +138,20 @@ int main(int argc, char** argv) {
       ->check(CLI::ExistingDirectory);
   test.add_option("--test_batch_size", test_options.test_batch_size, "Images in a batch")->check(count);
 
+  mnist::firing_rates_options rates_options;
+  CLI::App& rates = *app.add_subcommand("firing-rates", "Shows how often the neurons of each layer fire, as a chart");
+  add_firing_rates_options(rates, rates_options);
+
   bool no_cuda = false;
-  for (const auto& [command, threads] : {std::pair{&train, &train_options.threads}, {&test, &test_options.threads}}) {
+  for (const auto& [command, threads] :
+       {std::pair{&train, &train_options.threads}, {&test, &test_options.threads}, {&rates, &rates_options.threads}}) {
     command->add_option("--threads", *threads, "To compute with; 0: one for each core")->check(whole_number(0, 1024));
     command->add_flag("--no_cuda", no_cuda, "Compute on the CPU, which is all there is");
   }
 
   try {
     app.parse(argc, argv);
-    if (app.get_subcommands().empty()) throw CLI::RequiredError("A command, train or test,");
+    if (app.get_subcommands().empty()) throw CLI::RequiredError("A command, train or test or firing-rates,");
     for (const CLI::Option* option : train.get_options())
       if (option->count() > 0) train_options.given.insert(option->get_single_name());
     const auto reason = mnist::why_not_built(train_options.model.width, train_options.model.steps);
@@ -144,7 +164,8 @@ int main(int argc, char** argv) {
 
   try {
     if (train.parsed()) return mnist::train(train_options);
-    mnist::test(test_options);
+    if (test.parsed()) mnist::test(test_options);
+    if (rates.parsed()) mnist::firing_rates(rates_options);
     return 0;
   } catch (const std::bad_alloc&) {
     std::fprintf(stderr, "spikenet-mnist: There is not enough memory; smaller batches need less.\n");

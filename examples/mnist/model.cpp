@@ -29,6 +29,9 @@ class model_of final : public model {
   spikenet::step_result test_step(std::span<const float> images, std::span<const std::int32_t> labels) override {
     return net_.test_step(images, labels);
   }
+  std::span<const float> evaluate(std::span<const float> images, spikenet::monitor& monitor) override {
+    return net_.evaluate(images, monitor);
+  }
   void save(const std::filesystem::path& path, const spikenet::safetensors_metadata& metadata) override {
     spikenet::save_state_dict(net_, path, metadata);
   }

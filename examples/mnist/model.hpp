@@ -13,6 +13,7 @@
 #include <spikenet/io/checkpoint.hpp>
 #include <spikenet/io/safetensors.hpp>
 #include <spikenet/network/network.hpp>
+#include <spikenet/training/monitor.hpp>
 #include <spikenet/training/optimizer.hpp>
 #include <string>
 #include <variant>
@@ -48,6 +49,8 @@ class model {
                                   const optimizer& rule, double clip_norm) = 0;
   virtual void recalibrate(std::span<const float> images, std::size_t n) = 0;
   virtual spikenet::step_result test_step(std::span<const float> images, std::span<const std::int32_t> labels) = 0;
+  // Logits [N, classes] in evaluation mode, valid until the next call; the monitor watches.
+  virtual std::span<const float> evaluate(std::span<const float> images, spikenet::monitor& monitor) = 0;
   virtual void save(const std::filesystem::path& path, const spikenet::safetensors_metadata& metadata) = 0;
   virtual void load(const spikenet::safetensors_file& file) = 0;
   virtual void save_checkpoint(const std::filesystem::path& directory, const optimizer& rule,

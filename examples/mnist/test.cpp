@@ -1,5 +1,4 @@
 #include <cstdio>
-#include <spikenet/core/error.hpp>
 #include <spikenet/spikenet.hpp>
 
 #include "checkpoint.hpp"
@@ -11,16 +10,7 @@ namespace mnist {
 
 void test(const test_options& options) {
   spikenet::set_cpu_threads(options.threads);
-  const auto file = spikenet::safetensors_file::read(options.checkpoint);
-  const checkpoint_info info = from_metadata(file);
-  std::unique_ptr<model> net;
-  try {
-    info.normalisation.check(1);
-    net = make_model(info.model, spikenet::seed{});
-  } catch (const spikenet::argument_error& error) {
-    throw spikenet::file_error(file.name() + ": " + error.what());
-  }
-  net->load(file);
+  const auto [info, net] = load_model(options.checkpoint);
 
   check_sums(options.data);
   const spikenet::image_dataset images = read_images(options.data, "t10k");

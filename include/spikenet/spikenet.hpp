@@ -14,5 +14,6 @@
 #include "spikenet/training/clip_gradients.hpp"
 #include "spikenet/training/early_stopping.hpp"
 #include "spikenet/training/loss.hpp"
+#include "spikenet/training/monitor.hpp"
 #include "spikenet/training/optimizer.hpp"
 #include "spikenet/training/schedule.hpp"

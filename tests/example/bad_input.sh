@@ -89,6 +89,16 @@ cp trained/model.safetensors kept.safetensors
 tested=$(grep -o '^test accuracy [0-9.]* %' output || true)
 accepts "^$tested" test --data small --checkpoint trained/model.safetensors
 accepts "^$tested" test --data small --checkpoint trained/model.safetensors --test_batch_size 1000000
+accepts '^layer2.0.spike2 +conv2 \+ downsample.0 +6272 ' firing-rates --data small --checkpoint trained/model.safetensors \
+  --out rates --csv --threads 1
+for file in rates/firing-rates.svg rates/firing-rates.png; do
+  if [ ! -s "$file" ]; then complain "there is no $file"; fi
+done
+if ! head -c 4 rates/firing-rates.png | grep -q PNG; then complain "firing-rates.png is not a PNG file"; fi
+if [ "$(wc -l <rates/firing-rates.csv)" -ne 20 ]; then complain "firing-rates.csv has not a line for each layer"; fi
+accepts 'test image 29, a [0-9], taken for a [0-9]' firing-rates --data small --checkpoint trained/model.safetensors \
+  --sample 29
+if [ ! -s trained/firing-rates.png ]; then complain "no chart beside the checkpoint"; fi
 mkdir zipped
 for file in small/*; do gzip -c "$file" >"zipped/${file#small/}.gz"; done
 cp small/t10k-labels-idx1-ubyte zipped/
@@ -129,6 +139,12 @@ refuses 2 '3 timesteps .* SPIKENET_MNIST_SIZES=' train --steps 3
 refuses 2 '--checkpoint' test
 refuses 2 '--checkpoint: .*nowhere' test --checkpoint nowhere
 refuses 2 '--checkpoint: .*small' test --checkpoint small
+refuses 2 '--checkpoint' firing-rates
+refuses 2 '--checkpoint: .*nowhere' firing-rates --checkpoint nowhere
+for value in -1 1.5 x; do
+  refuses 2 "--sample: .*$value" firing-rates --checkpoint trained/model.safetensors --sample $value
+done
+refuses 2 '--out: ' firing-rates --checkpoint trained/model.safetensors --out ''
 refuses 2 '--data: .*nowhere' train --data nowhere
 refuses 2 '--data: ' train --data ''
 
@@ -137,6 +153,11 @@ refuses 1 'trained/model.safetensors: .*--out' train --data small --out trained
 echo >occupied
 refuses 1 'occupied' train --data small --out occupied
 refuses 1 'occupied' train --data small --out occupied/below
+refuses 1 'occupied' firing-rates --data small --checkpoint trained/model.safetensors --out occupied
+refuses 1 'occupied' firing-rates --data small --checkpoint trained/model.safetensors --out occupied/below
+mkdir -p taken/firing-rates.svg
+refuses 1 'taken/firing-rates.svg: ' firing-rates --data small --checkpoint trained/model.safetensors --out taken
+refuses 1 '--sample 30: .*small.* 0 to 29' firing-rates --data small --checkpoint trained/model.safetensors --sample 30
 
 # The data
 mkdir empty
@@ -192,6 +213,7 @@ name=t10k-images-idx3-ubyte
 damaged $name
 refuses 1 "damaged/$name: .*not exist" train --data damaged
 refuses 1 "damaged/$name: .*not exist" test --data damaged --checkpoint trained/model.safetensors
+refuses 1 "damaged/$name: .*not exist" firing-rates --data damaged --checkpoint trained/model.safetensors
 images 30 27 28 >damaged/$name
 refuses 1 "damaged/$name.*: .*27x28.*28x28" test --data damaged --checkpoint trained/model.safetensors
 
@@ -205,6 +227,7 @@ mkdir bad
 refuses 1 'bad/empty: ' test --data small --checkpoint bad/empty
 head -c 100000 $checkpoint >bad/truncated
 refuses 1 'bad/truncated: ' test --data small --checkpoint bad/truncated
+refuses 1 'bad/truncated: ' firing-rates --data small --checkpoint bad/truncated
 cp small/t10k-images-idx3-ubyte bad/images
 refuses 1 'bad/images: ' test --data small --checkpoint bad/images
 # Replaces in the header, by text of the same length.

@@ -19,6 +19,15 @@ struct conv2d_geometry {
   static constexpr std::size_t in_size = InChannels * Height * Width;
   static constexpr std::size_t out_size = OutChannels * out_height * out_width;
   static constexpr std::size_t group_in = InChannels / G, group_out = OutChannels / G;
+
+  // How many windows cover an input row (or column), where `out` windows lie side by side.
+  static constexpr std::size_t windows_over(std::size_t row, std::size_t out) noexcept {
+    std::size_t windows = 0;
+    for (std::size_t k = 0; k < K; ++k) {
+      windows += row + P >= k * D && (row + P - k * D) % S == 0 && (row + P - k * D) / S < out;
+    }
+    return windows;
+  }
 };
 
 }  // namespace spikenet

@@ -77,6 +77,13 @@ struct conv2d : layer {
     }();
     std::array<parameter_slot<scalar>, parameters.size()> slots{};
 
+    // How many outputs value i of an input item (channels last) goes into: fewer at the borders and between strides.
+    static constexpr std::size_t fan_out(std::size_t i) noexcept {
+      const std::size_t pixel = i / In::channels, row = pixel / geometry::in_width, column = pixel % geometry::in_width;
+      return geometry::windows_over(row, geometry::out_height) * geometry::windows_over(column, geometry::out_width) *
+             geometry::group_out;
+    }
+
     static void initialize(std::size_t i, std::span<scalar> values, initialization how, random_stream& random) {
       const std::size_t window = Kernel * Kernel;
       if (i == 0) {

@@ -15,6 +15,12 @@
 //         void backward(context<Backend>&, x, tensor<output, const Scalar> y, tensor<output, const Scalar> gy,
 //                       tensor<In, Scalar> gx)         writes the gradients of its parameters, and gx unless it is null
 //
+// and may have, for whoever observes it (training/monitor.hpp):
+//
+//         static constexpr std::size_t fan_out(std::size_t i)        where it has weights: how many outputs value i of
+//                                              an input item (channels last) goes into
+//         using dynamics = lif_dynamics<...>   where it is neurons: how they run
+//
 // forward must write all of y, backward all of gx. Neither may keep anything from one call to the next but what
 // backward needs from the forward pass before it.
 #pragma once

@@ -27,6 +27,7 @@ struct lif : layer {
   struct module {
     using scalar = typename Backend::scalar;
     using output = signal<typename In::shape, T, emits>;
+    using dynamics = typename lif::dynamics;
     static constexpr std::array<parameter, 0> parameters{};
     std::array<parameter_slot<scalar>, 0> slots{};
 

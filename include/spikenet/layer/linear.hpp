@@ -51,6 +51,9 @@ struct linear : layer {
     }();
     std::array<parameter_slot<scalar>, parameters.size()> slots{};
 
+    // How many outputs an input goes into.
+    static constexpr std::size_t fan_out(std::size_t) noexcept { return Features; }
+
     static void initialize(std::size_t i, std::span<scalar> values, initialization how, random_stream& random) {
       if (i == 0) {
         detail::initialize_weights(values, how, In::size, Features, random);

@@ -123,13 +123,15 @@ class chain {
   }
 
   template <class F>
-  void visit_outputs(const std::string& prefix, tensor<output, const scalar> y, F& f) {
+  void observe(context<Backend>& c, const std::string& prefix, tensor<In, const scalar> x,
+               tensor<output, const scalar> y, F& f) {
     if constexpr (is_broken) {
     } else if constexpr (rest::length == 0) {
-      first_.visit_outputs(prefix, y, f);
+      first_.observe(c, prefix, x, y, f);
     } else {
-      first_.visit_outputs(prefix, tensor<between, const scalar>{kept_.data(), y.batch}, f);
-      rest_.visit_outputs(prefix, y, f);
+      const tensor<between, const scalar> kept{kept_.data(), x.batch};
+      first_.observe(c, prefix, x, kept, f);
+      rest_.observe(c, prefix, kept, y, f);
     }
   }
 

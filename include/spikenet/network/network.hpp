@@ -194,8 +194,9 @@ class network {
   // any N >= 1. Computed in slices, so memory does not grow with N.
   std::span<const scalar> evaluate(std::span<const scalar> images) { return evaluate(images, nobody{}); }
 
-  // The same, and observer(name, tensor) for every layer's output on each slice of the batch, in order; the tensor's
-  // type says what it holds: tensor<signal<Shape, Steps, Content>, const scalar>.
+  // The same, and shows an observer every layer on each slice of the batch, in order: observer(name, output), whose
+  // type says what it holds: tensor<signal<Shape, Steps, Content>, const scalar>; or, where the observer does not take
+  // that, observer(observation), which has the layer's module and input too. `monitor` is one of the second kind.
   template <class Observer>
   std::span<const scalar> evaluate(std::span<const scalar> images, Observer&& observer) {
     const std::size_t batch = images.size() / (input::steps * input::size);
@@ -206,7 +207,7 @@ class network {
       forward(images, batch, size, first, false);
       read_out(batch, first, size);
       if constexpr (!std::is_same_v<std::decay_t<Observer>, nobody>) {
-        chain_.visit_outputs("", tensor<output, const scalar>{output_.data(), size}, observer);
+        show_layers(size, false, observer);
       }
     }
     return {logits_.data(), batch * classes};
@@ -246,10 +247,11 @@ class network {
     });
   }
 
-  // f(name, tensor) for every layer's output, as the last compute_gradients or train_step left it; see evaluate.
-  template <class F>
-  void for_each_output(F&& f) {
-    chain_.visit_outputs("", tensor<output, const scalar>{output_.data(), training_batch_}, f);
+  // Shows an observer every layer as the last compute_gradients or train_step left it, if nothing was evaluated since;
+  // see evaluate.
+  template <class Observer>
+  void for_each_output(Observer&& observer) {
+    show_layers(training_batch_, true, observer);
   }
 
   // All gradients in one array, for what concerns them as a whole; between tensors there may be zeros. Those of the
@@ -304,6 +306,13 @@ class network {
   struct nobody {};  // observes nothing
   template <class Optimizer>
   static constexpr char kind_of = 0;  // its address stands for the type
+
+  template <class Observer>
+  void show_layers(std::size_t size, bool training, Observer& observer) {
+    scratch_.clear();
+    context<Backend> c{backend_, scratch_, neurons_, training};
+    chain_.observe(c, "", {input_.data(), size}, {output_.data(), size}, observer);
+  }
 
   template <class F>
   void for_each_slot(F&& f) {

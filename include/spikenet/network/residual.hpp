@@ -117,10 +117,8 @@ class residual_shortcut {
     if constexpr (!is_identity) stage_.visit(prefix, f);
   }
   template <class F>
-  void visit_outputs(const std::string& prefix, std::size_t batch, F& f) {
-    if constexpr (!is_identity) {
-      stage_.visit_outputs(prefix, tensor<output, const scalar>{kept_.data(), batch}, f);
-    }
+  void observe(context<Backend>& c, const std::string& prefix, tensor<In, const scalar> x, F& f) {
+    if constexpr (!is_identity) stage_.observe(c, prefix, x, result(x), f);
   }
 
  private:
@@ -172,10 +170,11 @@ class plain_residual {
     shortcut_.visit(prefix, f);
   }
   template <class F>
-  void visit_outputs(const std::string& prefix, tensor<output, const scalar> y, F& f) {
-    main_.module.visit_outputs(prefix, {main_kept_.data(), y.batch}, f);
-    shortcut_.visit_outputs(prefix, y.batch, f);
-    join_.visit_outputs(prefix, y, f);
+  void observe(context<Backend>& c, const std::string& prefix, tensor<In, const scalar> x,
+               tensor<output, const scalar> y, F& f) {
+    main_.module.observe(c, prefix, x, {main_kept_.data(), x.batch}, f);
+    shortcut_.observe(c, prefix, x, f);
+    join_.observe(c, prefix, {sum_kept_.data(), x.batch}, y, f);
   }
 
  private:
@@ -221,10 +220,12 @@ class fused_residual {
     shortcut_.visit(prefix, f);
   }
   template <class F>
-  void visit_outputs(const std::string& prefix, tensor<output, const scalar> y, F& f) {
-    head_.visit_outputs(prefix, {kept_.data(), y.batch}, f);
-    shortcut_.visit_outputs(prefix, y.batch, f);
-    stage_.visit_outputs(prefix, y, f);
+  void observe(context<Backend>& c, const std::string& prefix, tensor<In, const scalar> x,
+               tensor<output, const scalar> y, F& f) {
+    const tensor<norm_input, const scalar> kept{kept_.data(), x.batch};
+    head_.observe(c, prefix, x, kept, f);
+    stage_.observe(
+        c, prefix, kept, y, f, [&] { shortcut_.observe(c, prefix, x, f); }, shortcut_.result(x).data);
   }
 
  private:

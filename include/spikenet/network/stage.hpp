@@ -12,10 +12,11 @@
 #include "spikenet/layer/lif.hpp"
 #include "spikenet/layer/tdbn.hpp"
 #include "spikenet/network/name.hpp"
+#include "spikenet/network/observation.hpp"
 
 namespace spikenet::detail {
 
-// Modules that consist of other layers derive from this and have visit and visit_outputs of their own.
+// Modules that consist of other layers derive from this and have visit and observe of their own.
 struct composite {};
 
 // Runs f; a numeric_error on its way out learns the name of the layer it comes from.
@@ -57,13 +58,14 @@ struct single_stage {
       f(path_to(prefix, &name), module);
     }
   }
-  // f(name, tensor) for every layer's output, as the last forward pass left it
+  // Shows f every layer (see observation.hpp), as the last forward pass left it.
   template <class F>
-  void visit_outputs(const std::string& prefix, tensor<output, const scalar> y, F& f) {
+  void observe(context<Backend>& c, const std::string& prefix, tensor<In, const scalar> x,
+               tensor<output, const scalar> y, F& f) {
     if constexpr (is_composite) {
-      module.visit_outputs(prefix + name() + ".", y, f);
+      module.observe(c, prefix + name() + ".", x, y, f);
     } else {
-      f(prefix + name(), y);
+      show(f, prefix + name(), module, x, y, c.neurons);
     }
   }
 };
@@ -121,9 +123,33 @@ struct tdbn_lif_stage {
     f(path_to(prefix, &norm_name), norm);
     f(path_to(prefix, &spike_name), spike);
   }
+
+  // What forward never wrote is computed again, by the layer-by-layer operations, unless f asks for outputs only: the
+  // tdBN's output, and the sum of that and the residual, which the neurons received. The shortcut of a residual block
+  // is shown in between, as where nothing is fused.
   template <class F>
-  void visit_outputs(const std::string& prefix, tensor<output, const scalar> y, F& f) {
-    f(prefix + spike_name(), y);
+  void observe(context<Backend>& c, const std::string& prefix, tensor<In, const scalar> x,
+               tensor<output, const scalar> y, F& f) {
+    observe(
+        c, prefix, x, y, f, [] {}, nullptr);
+  }
+  template <class F, class ShowShortcut>
+  void observe(context<Backend>& c, const std::string& prefix, tensor<In, const scalar> x,
+               tensor<output, const scalar> y, F& f, ShowShortcut show_shortcut, const scalar* residual) {
+    if constexpr (observes_outputs<F, output, scalar>) {
+      show_shortcut();
+      f(prefix + spike_name(), y);
+    } else {
+      using normalised = typename norm_type::output;
+      const tensor<normalised, scalar> sum{c.scratch.take(x.size()), x.batch};
+      c.backend.template channel_affine<channels>(x.size() / channels, x.data, nullptr, norm.scale.data(), nullptr,
+                                                  norm.shift.data(), sum.data);
+      show(f, prefix + norm_name(), norm, x, tensor<normalised, const scalar>(sum), c.neurons);
+      show_shortcut();
+      if (residual) c.backend.for_each(sum.size(), [residual, s = sum.data](std::size_t i) { s[i] += residual[i]; });
+      show(f, prefix + spike_name(), spike, tensor<normalised, const scalar>(sum), y, c.neurons);
+      c.scratch.give_back(1);
+    }
   }
 };
 

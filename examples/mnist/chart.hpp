@@ -1,0 +1,43 @@
+// Pictures of numbers: a bar chart and a heat map, as SVG to print and as PNG to look at. One drawing code makes both,
+// by cairo, and one look.
+#pragma once
+
+#include <cstddef>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace mnist {
+
+// Horizontal bars, the first on top: room for long names.
+struct bar_chart {
+  struct bar {
+    std::string label;
+    std::string note;       // between the label and the bar, in grey; may be empty
+    double value = 0;       // of at least 0
+    std::string text;       // at the end of the bar: the value as it is to be read
+    std::size_t group = 0;  // which of the groups it belongs to
+  };
+  std::string title, subtitle;
+  std::string label_name, note_name;  // head the labels and the notes
+  std::string value_name;             // names the axis of the values
+  std::vector<std::string> groups;    // a legend names them by their colours where there are several
+  std::vector<bar> bars;
+  bool as_percent = false;  // ticks of the axis: 0.1 is 10 %
+};
+
+// A value for each pair of a row and a column, by colour.
+struct heat_map {
+  std::string title, subtitle;
+  std::string column_name, row_name, value_name;  // name the two axes and the colour bar
+  std::vector<std::string> columns, rows;         // labels; the first row is on top
+  std::vector<double> values;                     // [rows, columns]; NaN: no value, an empty cell
+  std::vector<std::string> texts;                 // [rows, columns], printed in the cells; or empty
+  bool as_percent = false;                        // ticks of the colour bar
+};
+
+// Writes path.svg and path.png (a suffix that `path` has stays). Throws spikenet::file_error where that cannot be done.
+void save_chart(const bar_chart& chart, const std::filesystem::path& path);
+void save_chart(const heat_map& chart, const std::filesystem::path& path);
+
+}  // namespace mnist

@@ -1,0 +1,257 @@
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cmath>
+#include <cstdio>
+#include <cstring>
+#include <fstream>
+#include <spikenet/spikenet.hpp>
+#include <system_error>
+
+#include "chart.hpp"
+#include "checkpoint.hpp"
+#include "checksum.hpp"
+#include "commands.hpp"
+#include "data.hpp"
+
+namespace mnist {
+
+namespace {
+
+// A layer of neurons with the layers that feed it, or the last layers with weights, which no neurons follow.
+struct row {
+  const spikenet::neuron_statistics* neurons = nullptr;
+  std::vector<std::string> follows;
+  spikenet::synaptic_operations operations;
+};
+
+std::vector<row> rows_of(const spikenet::monitor& monitor) {
+  std::vector<row> rows;
+  std::vector<std::string> followed;
+  const auto add_operations = [&](row& r) {
+    for (const spikenet::synapse_statistics& layer : monitor.synapses())
+      if (std::find(r.follows.begin(), r.follows.end(), layer.name) != r.follows.end())
+        r.operations += layer.operations;
+  };
+  for (const spikenet::neuron_statistics& layer : monitor.neurons()) {
+    rows.push_back({&layer, layer.follows, {}});
+    add_operations(rows.back());
+    followed.insert(followed.end(), layer.follows.begin(), layer.follows.end());
+  }
+  for (const spikenet::synapse_statistics& layer : monitor.synapses()) {
+    if (std::find(followed.begin(), followed.end(), layer.name) != followed.end()) continue;
+    rows.push_back({nullptr, {layer.name}, layer.operations});
+  }
+  return rows;
+}
+
+// "conv2 + downsample.0" for neurons called layer2.0.spike2 behind layer2.0.conv2 and layer2.0.downsample.0.
+std::string joined(const std::vector<std::string>& layers, const std::string& neurons) {
+  const std::string block = neurons.substr(0, neurons.rfind('.') + 1);
+  std::string text;
+  for (const std::string& layer : layers) {
+    text += text.empty() ? "" : " + ";
+    text += !block.empty() && layer.starts_with(block) ? layer.substr(block.size()) : layer;
+  }
+  return text;
+}
+
+std::string number(const char* format, double value) {
+  std::array<char, 64> text{};
+  std::snprintf(text.data(), text.size(), format, value);
+  return text.data();
+}
+// Three digits: "12.3 %", "0.123 %".
+std::string percent(double share) {
+  if (share == 0) return "0 %";
+  const double value = 100 * share;
+  return number(value >= 99.95    ? "%.0f %%"
+                : value >= 9.995  ? "%.1f %%"
+                : value >= 0.9995 ? "%.2f %%"
+                                  : "%.3f %%",
+                value);
+}
+// "12.3k", "4.56M".
+std::string count(double value) {
+  const char* const units[]{"", "k", "M", "G", "T"};
+  std::size_t unit = 0;
+  for (; value >= 999.5 && unit < 4; ++unit) value /= 1000;
+  return number(unit == 0 ? "%.0f" : value >= 99.95 ? "%.0f" : value >= 9.995 ? "%.1f" : "%.2f", value) + units[unit];
+}
+std::string energy(double picojoules) {
+  return picojoules < 1e6 ? number("%.3g nJ", picojoules / 1e3) : number("%.3g uJ", picojoules / 1e6);
+}
+
+void print_table(const std::vector<row>& rows, std::size_t timesteps, double images) {
+  std::vector<std::vector<std::string>> table{{"neurons", "follow", "number", "rate"}};
+  for (std::size_t t = 0; t < timesteps; ++t) table[0].push_back("t=" + std::to_string(t));
+  for (const char* name : {"dead", "saturated", "membrane", "operations", "dense", "share"}) table[0].push_back(name);
+  for (const row& r : rows) {
+    std::vector<std::string> line;
+    if (r.neurons) {
+      const spikenet::neuron_statistics& layer = *r.neurons;
+      line = {layer.name, joined(layer.follows, layer.name), std::to_string(layer.neurons), percent(layer.rate())};
+      for (std::size_t t = 0; t < timesteps; ++t) line.push_back(percent(layer.rate(t)));
+      line.insert(line.end(),
+                  {percent(layer.dead()), percent(layer.saturated()),
+                   number("%.2f", layer.membrane.mean()) + " +- " + number("%.2f", layer.membrane.stddev())});
+    } else {
+      line = {"-", joined(r.follows, "")};
+      line.resize(7 + timesteps, "-");
+    }
+    const auto& o = r.operations;
+    const double done = static_cast<double>(o.additions + o.multiply_adds);
+    line.insert(line.end(), {count(done / images) + (o.multiply_adds > 0 ? " x" : "  "),
+                             count(static_cast<double>(o.dense) / images),
+                             percent(o.dense > 0 ? done / static_cast<double>(o.dense) : 0)});
+    table.push_back(std::move(line));
+  }
+
+  std::vector<std::size_t> widths(table[0].size());
+  for (const auto& line : table)
+    for (std::size_t i = 0; i < line.size(); ++i) widths[i] = std::max(widths[i], line[i].size());
+  for (std::size_t n = 0; n < table.size(); ++n) {
+    std::string text;
+    for (std::size_t i = 0; i < widths.size(); ++i) {
+      const std::string space(widths[i] - table[n][i].size(), ' ');
+      text += (i > 0 ? "  " : "") + (i < 2 ? table[n][i] + space : space + table[n][i]);
+    }
+    std::printf("%s\n", text.c_str());
+    if (n == 0) std::printf("%s\n", std::string(text.size(), '-').c_str());
+  }
+}
+
+void print_totals(const spikenet::synaptic_operations& total, std::size_t timesteps, double images) {
+  const spikenet::operation_energy of;
+  const std::string steps = std::to_string(timesteps) + (timesteps == 1 ? " timestep" : " timesteps");
+  const auto of_image = [images](std::uint64_t operations) { return count(static_cast<double>(operations) / images); };
+  std::printf(
+      "\nAn image at %s takes %s additions, one for each spike and output it goes into, and %s multiply-adds\n"
+      "where the input is not spikes (x). Without regard to spikes it would be %s multiply-adds, or %s in a network\n"
+      "without timesteps.\n",
+      steps.c_str(), of_image(total.additions).c_str(), of_image(total.multiply_adds).c_str(),
+      of_image(total.dense).c_str(), of_image(total.dense_one_timestep).c_str());
+  std::printf(
+      "Energy of these operations for an image: %s; dense %s, dense without timesteps %s (32-bit floating point in\n"
+      "45 nm: addition %.1f pJ, multiplication %.1f pJ; Horowitz, ISSCC 2014; memory not counted).\n",
+      energy(total.energy(of) / images).c_str(), energy(total.dense_energy(of) / images).c_str(),
+      energy(total.dense_one_timestep_energy(of) / images).c_str(), of.add, of.multiply);
+}
+
+void write_csv(const std::vector<row>& rows, std::size_t timesteps, std::uint64_t images,
+               const std::filesystem::path& path) {
+  std::ofstream file{path};
+  file.precision(9);
+  file << "neurons,follow,count,images,rate";
+  for (std::size_t t = 0; t < timesteps; ++t) file << ",rate_t" << t;
+  file << ",dead,saturated,membrane_mean,membrane_stddev,membrane_min,membrane_max,in_window,additions,multiply_adds,"
+          "dense_multiply_adds\n";
+  for (const row& r : rows) {
+    if (r.neurons) {
+      const spikenet::neuron_statistics& layer = *r.neurons;
+      const spikenet::membrane_statistics& u = layer.membrane;
+      file << layer.name << ',' << joined(layer.follows, "") << ',' << layer.neurons << ',' << images << ','
+           << layer.rate();
+      for (std::size_t t = 0; t < timesteps; ++t) file << ',' << layer.rate(t);
+      file << ',' << layer.dead() << ',' << layer.saturated() << ',' << u.mean() << ',' << u.stddev() << ',' << u.min()
+           << ',' << u.max() << ',' << u.in_window();
+    } else {
+      file << ',' << joined(r.follows, "") << ",," << images << std::string(8 + timesteps, ',');
+    }
+    file << ',' << r.operations.additions << ',' << r.operations.multiply_adds << ',' << r.operations.dense << '\n';
+  }
+  if (!file.flush())
+    throw spikenet::file_error(path.string() + ": The table cannot be written: " + std::strerror(errno) + ".");
+}
+
+bar_chart chart_of(const std::vector<row>& rows, const std::string& subtitle) {
+  bar_chart chart;
+  chart.title = "Average firing rate of the neurons of each layer";
+  chart.subtitle = subtitle;
+  chart.label_name = "neurons";
+  chart.note_name = "follow";
+  chart.value_name = "firing rate: spikes for each neuron and timestep";
+  chart.groups = {"convolution", "fully connected"};
+  chart.as_percent = true;
+  for (const row& r : rows) {
+    if (!r.neurons) continue;
+    const bool fully_connected = !r.follows.empty() && r.follows[0].starts_with("fc");
+    chart.bars.push_back({r.neurons->name, joined(r.follows, r.neurons->name), r.neurons->rate(),
+                          percent(r.neurons->rate()), fully_connected ? 1u : 0u});
+  }
+  return chart;
+}
+
+}  // namespace
+
+void firing_rates(const firing_rates_options& options) {
+  spikenet::set_cpu_threads(options.threads);
+  const saved_model saved = load_model(options.checkpoint);
+  const model_options& made = saved.info.model;
+
+  check_sums(options.data);
+  const spikenet::image_dataset dataset = read_images(options.data, "t10k");
+  if (options.sample && *options.sample >= dataset.size())
+    throw spikenet::argument_error("--sample " + std::to_string(*options.sample) + ": The test images in " +
+                                   options.data.string() + " are numbered 0 to " + std::to_string(dataset.size() - 1) +
+                                   ".");
+  const spikenet::subset images = options.sample
+                                      ? spikenet::subset{dataset, {static_cast<std::uint32_t>(*options.sample)}}
+                                      : spikenet::subset{dataset};
+
+  const std::filesystem::path out = options.out.value_or(options.checkpoint.parent_path());
+  if (std::error_code error; !out.empty() && !std::filesystem::create_directories(out, error) && error)
+    throw spikenet::file_error(out.string() + ": The directory cannot be created: " + error.message() + ".");
+
+  const spikenet::batch_loader<float> loader{images, {.batch_size = 200, .normalisation = saved.info.normalisation}};
+  spikenet::monitor monitor;
+  std::vector<float> gradient;
+  std::ptrdiff_t answer = 0;
+  double accuracy = 0;
+  {
+    progress live{"firing rates", loader.size(), 0};
+    for (const auto& batch : loader.epoch(0)) {
+      const std::span<const float> logits = saved.net->evaluate(batch.images, monitor);
+      gradient.resize(logits.size());
+      const double loss = spikenet::softmax_cross_entropy{}(classes, logits, batch.labels, std::span{gradient});
+      std::size_t correct_now = 0;
+      for (std::size_t n = 0; n < batch.size(); ++n) {
+        const auto first = logits.begin() + static_cast<std::ptrdiff_t>(n * classes);
+        answer = std::max_element(first, first + classes) - first;
+        correct_now += answer == batch.labels[n] ? 1 : 0;
+      }
+      live.update(batch.size(), loss, correct_now);
+    }
+    accuracy = live.finish().accuracy;
+  }
+
+  const auto count = static_cast<double>(images.size());
+  std::string of_what;
+  if (options.sample)
+    of_what = "test image " + std::to_string(*options.sample) + ", a " +
+              std::to_string(dataset.labels[*options.sample]) + ", taken for a " + std::to_string(answer);
+  else
+    of_what =
+        std::to_string(images.size()) + " test images, " + number("%.2f %%", 100 * accuracy) + " of them recognised";
+  const std::string of_network = "width " + std::to_string(made.width) + ", " + std::to_string(made.steps) +
+                                 " timesteps, threshold " + number("%g", made.v_th) + ", decay " +
+                                 number("%g", made.tau);
+
+  const std::vector<row> rows = rows_of(monitor);
+  std::printf("network     %s: %s\n", options.checkpoint.c_str(), of_network.c_str());
+  std::printf("data        %s: %s\n\n", options.data.c_str(), of_what.c_str());
+  print_table(rows, made.steps, count);
+  print_totals(monitor.total(), made.steps, count);
+  for (const std::string& warning : monitor.warnings()) std::printf("\nwarning: %s\n", warning.c_str());
+
+  const std::filesystem::path path = out / "firing-rates";
+  save_chart(chart_of(rows, of_what + "; " + of_network), path);
+  std::string written = path.string() + ".svg, " + path.string() + ".png";
+  if (options.csv) {
+    write_csv(rows, made.steps, images.size(), path.string() + ".csv");
+    written += ", " + path.string() + ".csv";
+  }
+  std::printf("\nwritten     %s\n", written.c_str());
+}
+
+}  // namespace mnist
