@@ -1,5 +1,7 @@
 // Checkpoints: training goes on bit for bit, what does not fit is refused and changes nothing, and a kill between any
 // two steps of saving leaves a pair that loads.
+#include <unistd.h>
+
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -32,8 +34,9 @@ template <class Scalar, std::size_t Hidden = 5>
 using tiny = network<cpu<Scalar>, timesteps<2>, image<1, 4, 4>, named<"conv1", conv2d<3, 3>>, named<"bn1", tdbn<>>,
                      lif<>, flatten, named<"fc1", linear<Hidden>>, lif<>, named<"fc2", linear<3>>>;
 
+// A fresh directory, this process's own: CTest runs several test cases at once, and some share what they use it for.
 fs::path scratch(const std::string& name) {
-  const fs::path directory = fs::path{SPIKENET_TEST_TMP} / ("checkpoint_" + name);
+  const fs::path directory = fs::path{SPIKENET_TEST_TMP} / ("checkpoint_" + name + "_" + std::to_string(::getpid()));
   fs::remove_all(directory);
   fs::create_directories(directory);
   return directory;
