@@ -42,7 +42,7 @@ stage "clang: test" run clang --label-exclude 'packaging|compile_budget|rules'
 
 stage "sanitizers: configure" configure clang-sanitize sanitize "${few[@]}" -D SPIKENET_GOLDEN_CASES=4x1
 stage "sanitizers: build" build sanitize
-stage "sanitizers: test" run sanitize --label-regex 'unit|gradient|golden'
+stage "sanitizers: test" run sanitize --label-regex 'unit|gradient|golden|fuzz'
 
 stage "g++: configure" configure release gcc -D CMAKE_CXX_COMPILER=g++
 stage "g++: build" build gcc

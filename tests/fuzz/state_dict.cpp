@@ -1,0 +1,86 @@
+// Fuzz target: a state dict out of a safetensors file, into a small network. It is loaded whole or not at all.
+#include "spikenet/io/state_dict.hpp"
+
+#include <cmath>
+#include <cstring>
+
+#include "fuzz/safetensors_mutator.hpp"
+#include "spikenet/spikenet.hpp"
+
+namespace {
+
+using spikenet::image, spikenet::named, spikenet::timesteps;
+using network = spikenet::network<spikenet::cpu<float>, timesteps<1>, image<1, 3, 3>,
+                                  named<"c", spikenet::conv2d<2, 3>>, named<"bn", spikenet::tdbn<>>, spikenet::lif<>,
+                                  spikenet::flatten, named<"fc", spikenet::linear<1>>>;
+
+network& net() {
+  static network instance{spikenet::seed{1}};
+  return instance;
+}
+
+fuzz::bytes content_of(network& n) {
+  fuzz::bytes content;
+  n.for_each_tensor([&](const auto&, std::span<const float> values) {
+    const auto* first = reinterpret_cast<const std::uint8_t*>(values.data());
+    content.insert(content.end(), first, first + values.size_bytes());
+  });
+  return content;
+}
+
+template <class Scalar>
+fuzz::bytes state_dict(bool with_counter) {
+  spikenet::safetensors_writer writer;
+  net().for_each_tensor([&](const auto& info, std::span<const float> values) {
+    const std::vector<Scalar> converted{values.begin(), values.end()};
+    writer.add<Scalar>(info.name, info.shape, converted);
+  });
+  const std::int64_t counter = 3;
+  if (with_counter) writer.add<std::int64_t>("bn.num_batches_tracked", {}, std::span{&counter, 1});
+  const auto written = writer.bytes();
+  const auto* first = reinterpret_cast<const std::uint8_t*>(written.data());
+  return {first, first + written.size()};
+}
+
+}  // namespace
+
+std::vector<fuzz::bytes> fuzz::seeds() { return {state_dict<float>(true), state_dict<double>(false)}; }
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  ++fuzz::count.inputs;
+  const std::string name{fuzz::input_name};
+  const auto file = fuzz::attempt(20 * size + (1 << 13), [&] {
+    return spikenet::safetensors_file::parse(std::as_bytes(std::span{data, size}), name);
+  });
+  if (!file) return 0;
+
+  const fuzz::bytes before = content_of(net());
+  // The values are held once more, and for each tensor of the network there are some names.
+  const auto loaded = fuzz::attempt(2 * size + (1 << 13), [&] {
+    spikenet::load_state_dict(net(), *file);
+    return true;
+  });
+  if (!loaded) {
+    fuzz::require(content_of(net()) == before, "a refused file leaves the network as it was");
+    return 0;
+  }
+  ++fuzz::count.accepted;
+
+  std::size_t tensors = file->contains("bn.num_batches_tracked") ? 1 : 0;
+  net().for_each_tensor([&](const auto& info, std::span<const float> values) {
+    ++tensors;
+    fuzz::require(file->at(info.name).shape == info.shape, "a tensor that is loaded has the network's shape");
+    fuzz::require(std::ranges::equal(file->values<float>(info.name), values), "the network has the file's values");
+    for (const float value : values) {
+      fuzz::require(std::isfinite(value), "values are finite");
+      fuzz::require(value >= 0 || info.name != "bn.running_var", "variances are not negative");
+    }
+  });
+  fuzz::require(tensors == file->tensors().size(), "each tensor of the file has a place in the network");
+  return 0;
+}
+
+extern "C" std::size_t LLVMFuzzerCustomMutator(std::uint8_t* data, std::size_t size, std::size_t max_size,
+                                               unsigned int seed) {
+  return fuzz::mutate_safetensors(data, size, max_size, seed);
+}
