@@ -22,12 +22,18 @@ void reset_peak() noexcept { peak = live; }
 
 }  // namespace fuzz
 
-void* operator new(std::size_t size) {
+// With a sanitizer the two forms of new do not call each other, so both are replaced.
+void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
   void* const memory = std::malloc(size > 0 ? size : 1);
-  if (!memory) throw std::bad_alloc{};
+  if (!memory) return nullptr;
   live += malloc_usable_size(memory);
   peak = live > peak ? live : peak;
   return memory;
+}
+
+void* operator new(std::size_t size) {
+  if (void* const memory = operator new(size, std::nothrow)) return memory;
+  throw std::bad_alloc{};
 }
 
 void operator delete(void* memory) noexcept {
