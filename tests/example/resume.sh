@@ -87,7 +87,7 @@ done
 rm pixels labels
 
 # Two epochs and two more. A run that is complete trains no more, and is tested.
-common=(--data small --train_batch_size 16)
+common=(--data small --train_batch_size 16 --schedule step --lr 0.001)
 runs "${common[@]}" --epochs 4 --out whole
 says '^test accuracy'
 runs "${common[@]}" --epochs 2 --out parts
