@@ -3,20 +3,7 @@
 # checkpoint touched. And with input that is unusual but right: it works.
 #
 #   tests/example/bad_input.sh PROGRAM DATA SCRATCH      DATA: MNIST's four files; SCRATCH: a folder, which is emptied
-set -euo pipefail
-
-program=$1 data=$2 scratch=$3
-rm -rf "$scratch"
-mkdir -p "$scratch"
-cd "$scratch"
-failures=0
-
-# complain TITLE: the check failed; shows what the program wrote.
-complain() {
-  echo "FAILED: $1"
-  sed 's/^/    /' output errors
-  failures=$((failures + 1))
-}
+source "$(dirname "${BASH_SOURCE[0]}")/checks.sh" "$@"
 
 # refuses STATUS PATTERN ARGUMENT...: the program exits with STATUS, and writes one line to standard error, which
 # matches the extended regular expression.

@@ -3,20 +3,7 @@
 # leaves the same files, byte for byte, as one that does not stop. And what contradicts the training is refused.
 #
 #   tests/example/resume.sh PROGRAM DATA SCRATCH      DATA: MNIST's four files; SCRATCH: a folder, which is emptied
-set -euo pipefail
-
-program=$1 data=$2 scratch=$3
-rm -rf "$scratch"
-mkdir -p "$scratch"
-cd "$scratch"
-failures=0
-
-# complain TITLE: the check failed; shows what the program wrote.
-complain() {
-  echo "FAILED: $1"
-  sed 's/^/    /' output errors
-  failures=$((failures + 1))
-}
+source "$(dirname "${BASH_SOURCE[0]}")/checks.sh" "$@"
 
 # runs ARGUMENT...: training, which succeeds.
 runs() { "$program" train --threads 1 "$@" >output 2>errors || complain "exit status $?: $*"; }
