@@ -57,12 +57,12 @@ walked walk(const rule& r, const neuron& k, std::size_t steps, std::size_t in_st
 }
 
 // 13 neurons in a batch of 3: vectors and a rest. 13 in a batch of 101: several items.
-template <class Layer, std::size_t T, std::size_t InSteps>
-void check_lif(const rule& r) {
+template <class Backend, class Layer, std::size_t T, std::size_t InSteps>
+void check_lif_on(const rule& r) {
   for (const std::size_t batch : {std::size_t{3}, std::size_t{101}}) {
     CAPTURE(r.soft, r.detached, r.ramp, T, InSteps, batch);
     const neuron k{.threshold = 0.6, .decay = 0.7, .surrogate = {.half_width = 0.8, .height = 0.5}};
-    test::lone_layer<cpu<double>, Layer, signal<shape<13>, InSteps>, T> layer{k};
+    test::lone_layer<Backend, Layer, signal<shape<13>, InSteps>, T> layer{k};
     STATIC_REQUIRE(decltype(layer)::output::steps == T);
     const values x = test::normal<double>(InSteps * batch * 13, 1, 0.4), go = test::normal<double>(T * batch * 13, 2);
     const walked expected = walk(r, k, T, InSteps, x, go);
@@ -70,6 +70,12 @@ void check_lif(const rule& r) {
     CHECK(test::error(o, expected.o) <= (r.ramp ? 1e-14 : 0.0));
     CHECK(test::error(layer.backward(x, o, go), expected.gx) < 1e-14);
   }
+}
+
+template <class Layer, std::size_t T, std::size_t InSteps>
+void check_lif(const rule& r) {
+  check_lif_on<cpu<double>, Layer, T, InSteps>(r);
+  check_lif_on<cpu<double, real_spikes>, Layer, T, InSteps>(r);
 }
 
 template <class... Options>
@@ -149,8 +155,6 @@ TEST_CASE("a neuron's spikes are 0 and 1 whatever comes in, and its ramp between
   CHECK(one_neuron<ramp>({}, std::array{1e300}).o[0] == 1);
   CHECK(one_neuron<ramp>({}, std::array{-1e300}).o[0] == 0);
   CHECK(one_neuron<ramp>({}, std::array{0.5}).o[0] == 0.5);
-  STATIC_REQUIRE(decltype(test::lone_layer<cpu<double>, lif<>, signal<shape<1>, 1>>::module)::output::holds ==
-                 content::spikes);
-  STATIC_REQUIRE(decltype(test::lone_layer<cpu<double>, lif<ramp>, signal<shape<1>, 1>>::module)::output::holds ==
-                 content::real);
+  STATIC_REQUIRE(test::lone_layer<cpu<double>, lif<>, signal<shape<1>, 1>>::output::holds == content::spikes);
+  STATIC_REQUIRE(test::lone_layer<cpu<double>, lif<ramp>, signal<shape<1>, 1>>::output::holds == content::real);
 }

@@ -1,5 +1,5 @@
-// The whole deep spiking residual network, fused against layer by layer: stem other than width, soft reset, spikes as
-// readout, an image no side of which is a power of two.
+// The whole deep spiking residual network, in every way of computing it against layer by layer on real numbers: stem
+// other than width, soft reset, spikes as readout, an image no side of which is a power of two.
 #include <algorithm>
 #include <cstddef>
 #include <vector>
@@ -17,11 +17,12 @@ using net_t = dsrn<Backend, 4, 2, stem<6>, image<2, 11, 9>, classes<5>, soft_res
 
 }  // namespace
 
-TEST_CASE("fused and plain: the deep spiking residual network", "[dsrn][fused]") {
+TEMPLATE_TEST_CASE("fused and packed, and neither: the deep spiking residual network", "[dsrn][fused]", cpu<double>,
+                   (cpu<double, real_spikes>), (cpu<double, one_by_one>)) {
   constexpr double tolerance = 1e-12;
   const neuron neurons{.threshold = 0.3, .decay = 0.5, .surrogate = {.half_width = 0.6}};
-  net_t<cpu<double>> fused{seed{8}, neurons};
-  net_t<cpu<double, one_by_one>> plain{seed{8}, neurons};
+  net_t<TestType> fused{seed{8}, neurons};
+  net_t<cpu<double, one_by_one, real_spikes>> plain{seed{8}, neurons};
   for (const std::size_t batch : {std::size_t{4}, std::size_t{3}}) {
     const auto images = test::normal<double>(batch * 2 * 11 * 9, batch);
     const auto labels = test::labels(batch, 5, batch);

@@ -63,11 +63,11 @@ void check_same_training(ImagesOfA images_of_a, ImagesOfB images_of_b) {
   CHECK(error(a.evaluate(images_of_a(4, 9)), b.evaluate(images_of_b(4, 9))) < tolerance);
 }
 
-// Fused stages against the same layers one by one.
+// Fused stages and packed spikes against the same layers one by one on real numbers.
 template <template <class> class Network>
 void check_fused() {
   using fused = Network<spikenet::cpu<double>>;
-  using plain = Network<spikenet::cpu<double, spikenet::one_by_one>>;
+  using plain = Network<spikenet::cpu<double, spikenet::one_by_one, spikenet::real_spikes>>;
   const auto images_of = [](std::size_t batch, std::uint64_t s) {
     return normal<double>(batch * fused::input::steps * fused::input::size, s);
   };

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -14,6 +15,8 @@
 #include "spikenet/core/random.hpp"
 #include "spikenet/core/tensor.hpp"
 #include "spikenet/layer/layer.hpp"
+#include "spikenet/network/real_view.hpp"
+#include "spikenet/network/stage.hpp"
 #include "spikenet/neuron/lif.hpp"
 
 namespace test {
@@ -59,7 +62,8 @@ double dot(const A& a, const B& b) {
   return sum;
 }
 
-// A layer without a network around it. What it must write is NaN before each call.
+// A layer without a network around it; what it must write is NaN before each call. Spikes are real numbers here and,
+// for the layer, what the backend holds them as.
 template <class Backend, class Layer, class In, std::size_t T = In::steps>
 class lone_layer {
  public:
@@ -84,9 +88,11 @@ class lone_layer {
   values forward(const values& x, bool training = true) {
     auto c = context(training);
     const std::size_t batch = x.size() / (In::steps * In::size);
-    values y(output::steps * output::size * batch, nan<scalar>);
-    module.forward(c, {x.data(), batch}, {y.data(), batch});
-    return y;
+    const auto in = as_held<In>(c, x, batch);
+    auto out = as_held<output>(c, values(output::steps * output::size * batch, nan<scalar>), batch);
+    stage_.run(c, {in.data(), batch}, {out.data(), batch});
+    const spikenet::detail::real_view<Backend, output> real(c, view_of<output>(out, batch));
+    return values((*real).data, (*real).data + (*real).size());
   }
 
   // After forward(x) gave y.
@@ -94,14 +100,40 @@ class lone_layer {
     auto c = context(true);
     const std::size_t batch = x.size() / (In::steps * In::size);
     values gx(x.size(), nan<scalar>);
-    module.backward(c, {x.data(), batch}, {y.data(), batch}, {gy.data(), batch}, {gx.data(), batch});
+    const auto in = as_held<In>(c, x, batch);
+    const auto out = as_held<output>(c, y, batch);
+    stage_.backward(c, {in.data(), batch}, {out.data(), batch}, {gy.data(), batch}, {gx.data(), batch});
     return gx;
   }
 
   values& parameter(std::size_t i) { return parameters_[i]; }
   const values& gradient(std::size_t i) const { return gradients_[i]; }
 
-  module_type module;
+ private:
+  template <class Signal>
+  using held = spikenet::held<Backend, Signal>;
+
+  template <class Signal>
+  static std::vector<held<Signal>> as_held(spikenet::context<Backend>& c, const values& real, std::size_t batch) {
+    if constexpr (std::same_as<held<Signal>, scalar>) {
+      return real;
+    } else {
+      constexpr std::size_t channels = Signal::channels;
+      std::vector<held<Signal>> bits(batch * Signal::steps * spikenet::item_length<Signal, held<Signal>>);
+      c.backend.template pack<channels>(real.size() / channels, real.data(), bits.data());
+      return bits;
+    }
+  }
+  template <class Signal>
+  static spikenet::tensor<Signal, const held<Signal>> view_of(const std::vector<held<Signal>>& values,
+                                                              std::size_t batch) {
+    return {values.data(), batch};
+  }
+
+  spikenet::detail::single_stage<Backend, T, 0, In, Layer> stage_;
+
+ public:
+  module_type& module = stage_.module;
 
  private:
   spikenet::context<Backend> context(bool training) {

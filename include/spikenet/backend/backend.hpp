@@ -6,6 +6,7 @@
 #include <cstddef>
 
 #include "spikenet/core/geometry.hpp"
+#include "spikenet/core/spikes.hpp"
 #include "spikenet/core/tensor.hpp"
 #include "spikenet/neuron/lif.hpp"
 
@@ -68,8 +69,35 @@ concept backend_stages = !B::fuses_stages || requires(B& b, std::size_t n, const
   b.template tdbn_lif_backward<detail::any_dynamics, 1, 1, 1>(n, k, in, in, in, in, in, in, in, out, sums);
 };
 
+// Optional: spikes held as bits between layers. Where packs_spikes is false or missing they are real numbers.
+template <class B>
+inline constexpr bool packs_spikes = requires { requires B::packs_spikes; };
+
+template <class B>
+concept backend_spikes = !packs_spikes<B> || requires(B& b, std::size_t n, const typename B::scalar* in,
+                                                      typename B::scalar* out, const spike_bits* bits_in,
+                                                      spike_bits* bits_out,
+                                                      const neuron_constants<typename B::scalar>& k) {
+  b.template pack<1>(n, in, bits_out);
+  b.template unpack<1>(n, bits_in, out);
+  b.template conv2d_forward<detail::any_geometry>(n, bits_in, in, in, out);
+  b.template conv2d_backward_weight<detail::any_geometry>(n, bits_in, in, out);
+  b.template lif_forward<detail::any_dynamics, 1, 1, 1>(n, k, in, bits_out);
+};
+
+// Both: the stages on bits.
+template <class B>
+concept backend_packed_stages = !packs_spikes<B> || !B::fuses_stages ||
+    requires(B& b, std::size_t n, const typename B::scalar* in, typename B::scalar* out, const spike_bits* bits_in,
+             spike_bits* bits_out, double* sums, const neuron_constants<typename B::scalar>& k) {
+  b.template tdbn_lif_forward<detail::any_dynamics, 1, 1, 1>(n, k, in, in, in, in, bits_out);
+  b.template tdbn_lif_forward<detail::any_dynamics, 1, 1, 1>(n, k, in, in, in, bits_in, bits_out);
+  b.template tdbn_lif_backward<detail::any_dynamics, 1, 1, 1>(n, k, in, in, in, bits_in, in, in, in, out, sums);
+};
+
 template <class B>
 concept backend = backend_memory<B> && backend_convolution<B> && backend_linear<B> && backend_normalisation<B> &&
-                  backend_neurons<B> && backend_stages<B>;
+                  backend_neurons<B> && backend_stages<B> &&
+                  backend_spikes<B> && backend_packed_stages<B>;
 
 }  // namespace spikenet

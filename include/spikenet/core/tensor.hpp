@@ -5,6 +5,7 @@
 #include <type_traits>
 
 #include "spikenet/core/shape.hpp"
+#include "spikenet/core/spikes.hpp"
 
 namespace spikenet {
 
@@ -26,8 +27,16 @@ struct signal {
   static constexpr std::size_t channels = Shape::channels;
 };
 
+// How many Values one item of a signal takes: bits are packed, see core/spikes.hpp.
+template <class Signal, class Value>
+inline constexpr std::size_t item_length = Signal::size;
+template <class Signal>
+inline constexpr std::size_t item_length<Signal, spike_bits> =
+    Signal::size / Signal::channels* spike_bytes<Signal::channels>;
+
 // A batch of a signal, time outermost and channels innermost: [steps, N, H, W, C] for maps, [steps, N, F] for vectors.
-// Layers without a memory see it as one batch of steps * N items. A view: whoever hands it out owns the values.
+// Layers without a memory see it as one batch of steps * N items. A view: whoever hands it out owns the values, which
+// are real numbers or, where Scalar is spike_bits, packed spikes.
 template <class Signal, class Scalar>
 struct tensor {
   using signal_type = Signal;
@@ -39,6 +48,8 @@ struct tensor {
   static constexpr std::size_t steps = Signal::steps;
   constexpr std::size_t items() const noexcept { return Signal::steps * batch; }
   constexpr std::size_t size() const noexcept { return items() * Signal::size; }
+  constexpr std::size_t rows() const noexcept { return size() / Signal::channels; }
+  constexpr std::size_t length() const noexcept { return items() * item_length<Signal, value_type>; }
   constexpr std::size_t step_size() const noexcept { return batch * Signal::size; }
   constexpr explicit operator bool() const noexcept { return data != nullptr; }
   constexpr operator tensor<Signal, const Scalar>() const noexcept requires(!std::is_const_v<Scalar>) {

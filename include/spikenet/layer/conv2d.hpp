@@ -69,6 +69,9 @@ struct conv2d : layer {
                                      Kernel, stride_value, padding_value, dilation_value, groups_value>;
     using output = signal<shape<Channels, geometry::out_height, geometry::out_width>, In::steps>;
 
+    static constexpr bool takes_packed = true;
+    using value = held<Backend, In>;
+
     static constexpr std::array<parameter, has_bias ? 2 : 1> parameters = [] {
       std::array<parameter, has_bias ? 2 : 1> list{
           parameter{"weight", {Channels, geometry::group_in, Kernel, Kernel}, 4}};
@@ -93,13 +96,13 @@ struct conv2d : layer {
       }
     }
 
-    void forward(context<Backend>& c, tensor<In, const scalar> x, tensor<output, scalar> y) {
+    void forward(context<Backend>& c, tensor<In, const value> x, tensor<output, scalar> y) {
       const scalar* bias = nullptr;
       if constexpr (has_bias) bias = slots[1].value;
       c.backend.template conv2d_forward<geometry>(x.items(), x.data, slots[0].value, bias, y.data);
     }
 
-    void backward(context<Backend>& c, tensor<In, const scalar> x, tensor<output, const scalar>,
+    void backward(context<Backend>& c, tensor<In, const value> x, tensor<output, const scalar>,
                   tensor<output, const scalar> gy, tensor<In, scalar> gx) {
       c.backend.template conv2d_backward_weight<geometry>(x.items(), x.data, gy.data, slots[0].gradient);
       if constexpr (has_bias) {

@@ -21,6 +21,12 @@
 //                                              an input item (channels last) goes into
 //         using dynamics = lif_dynamics<...>   where it is neurons: how they run
 //
+// A backend may hold spikes as bits (see held). A layer that does not mention it is given real numbers and gives real
+// numbers: the network unpacks and packs. One that can do better says so, and then takes (x) or makes (y, in backward
+// too) tensor<..., spike_bits> where that is what the backend holds:
+//
+//         static constexpr bool takes_packed = true, makes_packed = true
+//
 // forward must write all of y, backward all of gx. Neither may keep anything from one call to the next but what
 // backward needs from the forward pass before it.
 #pragma once
@@ -30,7 +36,9 @@
 #include <cstddef>
 #include <deque>
 #include <span>
+#include <type_traits>
 
+#include "spikenet/backend/backend.hpp"
 #include "spikenet/core/parameter.hpp"
 #include "spikenet/core/random.hpp"
 #include "spikenet/core/tensor.hpp"
@@ -72,6 +80,11 @@ class workspace {
   std::deque<typename Backend::template storage<scalar>> slots_;
   std::size_t depth_ = 0;
 };
+
+// What the values of a signal are between two layers: spikes may be bits, all else is real.
+template <class Backend, class Signal>
+using held =
+    std::conditional_t<Signal::holds == content::spikes && packs_spikes<Backend>, spike_bits, typename Backend::scalar>;
 
 // What a pass over a network hands to every layer.
 template <class Backend>

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <array>
+#include <concepts>
 #include <cstddef>
 
 #include "spikenet/layer/layer.hpp"
@@ -28,15 +29,22 @@ struct lif : layer {
     using scalar = typename Backend::scalar;
     using output = signal<typename In::shape, T, emits>;
     using dynamics = typename lif::dynamics;
+    static constexpr bool makes_packed = true;
+    using value = held<Backend, output>;
     static constexpr std::array<parameter, 0> parameters{};
     std::array<parameter_slot<scalar>, 0> slots{};
 
-    void forward(context<Backend>& c, tensor<In, const scalar> x, tensor<output, scalar> y) {
-      c.backend.template lif_forward<dynamics, T, In::steps>(x.step_size(), c.neurons.template constants<scalar>(),
-                                                             x.data, y.data);
+    void forward(context<Backend>& c, tensor<In, const scalar> x, tensor<output, value> y) {
+      const auto k = c.neurons.template constants<scalar>();
+      if constexpr (std::same_as<value, spike_bits>) {
+        c.backend.template lif_forward<dynamics, T, In::steps, In::channels>(x.step_size() / In::channels, k, x.data,
+                                                                             y.data);
+      } else {
+        c.backend.template lif_forward<dynamics, T, In::steps>(x.step_size(), k, x.data, y.data);
+      }
     }
 
-    void backward(context<Backend>& c, tensor<In, const scalar> x, tensor<output, const scalar>,
+    void backward(context<Backend>& c, tensor<In, const scalar> x, tensor<output, const value>,
                   tensor<output, const scalar> gy, tensor<In, scalar> gx) {
       if (!gx) return;
       c.backend.template lif_backward<dynamics, T, In::steps>(x.step_size(), c.neurons.template constants<scalar>(),

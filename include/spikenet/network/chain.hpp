@@ -69,28 +69,32 @@ class chain {
   using stage = typename link::stage;
   using rest = typename link::rest;
   using between = typename stage::output;
+  using between_value = held<Backend, between>;
 
  public:
   using scalar = typename Backend::scalar;
   using output = typename rest::output;
+  using in_value = held<Backend, In>;
+  using out_value = held<Backend, output>;
   static constexpr std::size_t length = 1 + rest::length;
   // The largest signal between two stages, in values of one image over all its timesteps.
   static constexpr std::size_t largest_between =
       rest::length == 0 ? 0 : std::max(between::steps * between::size, rest::largest_between);
 
-  void forward(context<Backend>& c, tensor<In, const scalar> x, tensor<output, scalar> y) {
+  void forward(context<Backend>& c, tensor<In, const in_value> x, tensor<output, out_value> y) {
     if constexpr (is_broken) {
     } else if constexpr (rest::length == 0) {
       first_.forward(c, x, y);
     } else {
-      const tensor<between, scalar> kept{kept_.reserve(between::steps * between::size * x.batch), x.batch};
+      const tensor<between, between_value> kept{
+          kept_.reserve(between::steps * item_length<between, between_value> * x.batch), x.batch};
       first_.forward(c, x, kept);
       rest_.forward(c, kept, y);
     }
   }
 
   // gy is left alone; gx may be null.
-  void backward(context<Backend>& c, tensor<In, const scalar> x, tensor<output, const scalar> y,
+  void backward(context<Backend>& c, tensor<In, const in_value> x, tensor<output, const out_value> y,
                 tensor<output, const scalar> gy, tensor<In, scalar> gx) {
     std::array<scalar*, 2> slots{};
     if constexpr (length > 1) {
@@ -101,13 +105,13 @@ class chain {
   }
 
   // The gradients between stages alternate between two slots.
-  void walk_back(context<Backend>& c, tensor<In, const scalar> x, tensor<output, const scalar> y,
+  void walk_back(context<Backend>& c, tensor<In, const in_value> x, tensor<output, const out_value> y,
                  tensor<output, const scalar> gy, tensor<In, scalar> gx, const std::array<scalar*, 2>& slots) {
     if constexpr (is_broken) {
     } else if constexpr (rest::length == 0) {
       first_.backward(c, x, y, gy, gx);
     } else {
-      const tensor<between, const scalar> kept{kept_.data(), x.batch};
+      const tensor<between, const between_value> kept{kept_.data(), x.batch};
       const tensor<between, scalar> gradient{slots[rest::length % 2], x.batch};
       rest_.walk_back(c, kept, y, gy, gradient, slots);
       first_.backward(c, x, kept, gradient, gx);
@@ -123,13 +127,13 @@ class chain {
   }
 
   template <class F>
-  void observe(context<Backend>& c, const std::string& prefix, tensor<In, const scalar> x,
-               tensor<output, const scalar> y, F& f) {
+  void observe(context<Backend>& c, const std::string& prefix, tensor<In, const in_value> x,
+               tensor<output, const out_value> y, F& f) {
     if constexpr (is_broken) {
     } else if constexpr (rest::length == 0) {
       first_.observe(c, prefix, x, y, f);
     } else {
-      const tensor<between, const scalar> kept{kept_.data(), x.batch};
+      const tensor<between, const between_value> kept{kept_.data(), x.batch};
       first_.observe(c, prefix, x, kept, f);
       rest_.observe(c, prefix, kept, y, f);
     }
@@ -138,7 +142,7 @@ class chain {
  private:
   stage first_;
   rest rest_;
-  typename Backend::template storage<scalar> kept_;
+  typename Backend::template storage<between_value> kept_;
 };
 
 }  // namespace spikenet::detail

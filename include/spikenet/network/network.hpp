@@ -89,6 +89,7 @@ class network {
   static_assert(sizeof...(Layers) > 0, "spikenet: a network needs at least 1 layer");
   using chain_type = detail::chain<Backend, timesteps, 0, input, Layers...>;
   using output = typename chain_type::output;
+  using output_value = held<Backend, output>;
   static_assert(network_must_end_in_a_vector_of_logits<typename output::shape>::checked);
 
  public:
@@ -414,7 +415,7 @@ class network {
       }
     }
     if (!finite) throw_not_finite(images);
-    output_.reserve(output::steps * size * classes);
+    output_.reserve(output::steps * size * item_length<output, output_value>);
     if (training) training_batch_ = size;
     scratch_.clear();
     context<Backend> c{backend_, scratch_, neurons_, training};
@@ -430,7 +431,10 @@ class network {
   scalar* read_out(std::size_t batch, std::size_t first, std::size_t size) {
     scalar* const logits = logits_.reserve(batch * classes);
     logits_size_ = batch * classes;
-    const scalar* out = output_.data();
+    scratch_.clear();
+    context<Backend> c{backend_, scratch_, neurons_, false};
+    const detail::real_view<Backend, output> last(c, tensor<output, const output_value>{output_.data(), size});
+    const scalar* const out = (*last).data;
     for (std::size_t i = 0; i < size * classes; ++i) {
       scalar sum{};
       for (std::size_t t = 0; t < output::steps; ++t) sum += out[t * size * classes + i];
@@ -465,7 +469,8 @@ class network {
   const void* optimizer_kind_ = nullptr;
 
   workspace<Backend> scratch_;
-  storage<scalar> input_, output_, output_gradient_, logits_, logits_gradient_;
+  storage<output_value> output_;
+  storage<scalar> input_, output_gradient_, logits_, logits_gradient_;
   std::size_t training_batch_ = 0, logits_size_ = 0;
 };
 

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "spikenet/core/tensor.hpp"
+#include "spikenet/network/real_view.hpp"
 #include "spikenet/neuron/lif.hpp"
 
 namespace spikenet {
@@ -31,13 +32,17 @@ namespace detail {
 template <class F, class Output, class Scalar>
 concept observes_outputs = std::invocable<F&, const std::string&, tensor<Output, const Scalar>>;
 
-template <class F, class Module, class In, class Output, class Scalar>
-void show(F& f, const std::string& name, const Module& module, tensor<In, const Scalar> x,
-          tensor<Output, const Scalar> y, const neuron& neurons) {
-  if constexpr (observes_outputs<F, Output, Scalar>) {
-    f(name, y);
+// Shows f a layer; packed spikes as the real numbers that they stand for.
+template <class In, class Output, class F, class Backend, class Module, class X, class Y>
+void show(F& f, context<Backend>& c, const std::string& name, const Module& module, tensor<In, X> x,
+          tensor<Output, Y> y) {
+  using scalar = typename Backend::scalar;
+  const real_view<Backend, Output> real_y(c, y);
+  if constexpr (observes_outputs<F, Output, scalar>) {
+    f(name, *real_y);
   } else {
-    f(observation<Module, In, Scalar>{name, module, x, y, neurons});
+    const real_view<Backend, In> real_x(c, x);
+    f(observation<Module, In, scalar>{name, module, real_x, real_y, c.neurons});
   }
 }
 

@@ -67,18 +67,21 @@ class residual_shortcut {
  public:
   using scalar = typename Backend::scalar;
   using output = typename shortcut_of<Backend, T, In, Shortcut>::output;
+  using in_value = held<Backend, In>;
+  using out_value = held<Backend, output>;
   static constexpr bool is_identity = std::same_as<Shortcut, identity>;
 
-  tensor<output, const scalar> forward(context<Backend>& c, tensor<In, const scalar> x) {
+  tensor<output, const out_value> forward(context<Backend>& c, tensor<In, const in_value> x) {
     if constexpr (is_identity) {
       return x;
     } else {
-      const tensor<output, scalar> y{kept_.reserve(output::steps * output::size * x.batch), x.batch};
+      const tensor<output, out_value> y{kept_.reserve(output::steps * item_length<output, out_value> * x.batch),
+                                        x.batch};
       stage_.forward(c, x, y);
       return y;
     }
   }
-  tensor<output, const scalar> result(tensor<In, const scalar> x) const {
+  tensor<output, const out_value> result(tensor<In, const in_value> x) const {
     if constexpr (is_identity) {
       return x;
     } else {
@@ -88,7 +91,7 @@ class residual_shortcut {
 
   // gx += the gradient through the shortcut; gsum [Steps, ...] is the gradient at the sum.
   template <std::size_t Steps>
-  void backward(context<Backend>& c, tensor<In, const scalar> x, const scalar* gsum, tensor<In, scalar> gx) {
+  void backward(context<Backend>& c, tensor<In, const in_value> x, const scalar* gsum, tensor<In, scalar> gx) {
     const scalar* gy = gsum;
     std::size_t taken = 0;
     if constexpr (output::steps != Steps) {  // one value was added at every timestep: its gradient is their sum
@@ -117,13 +120,13 @@ class residual_shortcut {
     if constexpr (!is_identity) stage_.visit(prefix, f);
   }
   template <class F>
-  void observe(context<Backend>& c, const std::string& prefix, tensor<In, const scalar> x, F& f) {
+  void observe(context<Backend>& c, const std::string& prefix, tensor<In, const in_value> x, F& f) {
     if constexpr (!is_identity) stage_.observe(c, prefix, x, result(x), f);
   }
 
  private:
   typename shortcut_of<Backend, T, In, Shortcut>::type stage_;
-  typename Backend::template storage<scalar> kept_;
+  typename Backend::template storage<out_value> kept_;
 };
 
 // Layer by layer: main, shortcut, sum, join.
@@ -137,23 +140,26 @@ class plain_residual {
   using output = typename join_stage::output;
   using shortcut_type = residual_shortcut<Backend, T, In, Shortcut>;
   using branch = typename shortcut_type::output;
+  using main_output = typename main_stage::output;
+  using main_value = held<Backend, main_output>;
+  using in_value = held<Backend, In>;
+  using out_value = held<Backend, output>;
 
   static_assert(residual_branches_differ<typename sum::shape, typename branch::shape>::checked);
   static_assert(branch::steps == sum::steps || branch::steps == 1,
                 "spikenet: a residual block whose shortcut spikes needs neurons in its main branch too");
 
-  void forward(context<Backend>& c, tensor<In, const scalar> x, tensor<output, scalar> y) {
+  void forward(context<Backend>& c, tensor<In, const in_value> x, tensor<output, out_value> y) {
     const std::size_t size = sum::steps * sum::size * x.batch;
-    const tensor<typename main_stage::output, scalar> from_main{main_kept_.reserve(size), x.batch};
+    const tensor<main_output, main_value> from_main{
+        main_kept_.reserve(main_output::steps * item_length<main_output, main_value> * x.batch), x.batch};
     const tensor<sum, scalar> total{sum_kept_.reserve(size), x.batch};
-    main_.module.forward(c, x, from_main);  // not the stage's, which would add a name of its own to errors
-    const auto from_shortcut = shortcut_.forward(c, x);
-    c.backend.for_each(size, [m = from_main.data, s = from_shortcut.data, out = total.data,
-                              n = from_shortcut.size()](std::size_t i) { out[i] = m[i] + s[i % n]; });
+    main_.run(c, x, from_main);
+    add(c, from_main, shortcut_.forward(c, x), total);
     join_.forward(c, total, y);
   }
 
-  void backward(context<Backend>& c, tensor<In, const scalar> x, tensor<output, const scalar> y,
+  void backward(context<Backend>& c, tensor<In, const in_value> x, tensor<output, const out_value> y,
                 tensor<output, const scalar> gy, tensor<In, scalar> gx) {
     const tensor<sum, const scalar> total{sum_kept_.data(), x.batch};
     const tensor<sum, scalar> gsum{c.scratch.take(total.size()), x.batch};
@@ -170,18 +176,27 @@ class plain_residual {
     shortcut_.visit(prefix, f);
   }
   template <class F>
-  void observe(context<Backend>& c, const std::string& prefix, tensor<In, const scalar> x,
-               tensor<output, const scalar> y, F& f) {
+  void observe(context<Backend>& c, const std::string& prefix, tensor<In, const in_value> x,
+               tensor<output, const out_value> y, F& f) {
     main_.module.observe(c, prefix, x, {main_kept_.data(), x.batch}, f);
     shortcut_.observe(c, prefix, x, f);
     join_.observe(c, prefix, {sum_kept_.data(), x.batch}, y, f);
   }
 
  private:
+  static void add(context<Backend>& c, tensor<main_output, const main_value> from_main,
+                  tensor<branch, const held<Backend, branch>> from_shortcut, tensor<sum, scalar> total) {
+    const real_view<Backend, main_output> main(c, from_main);
+    const real_view<Backend, branch> shortcut(c, from_shortcut);
+    c.backend.for_each(total.size(), [m = (*main).data, s = (*shortcut).data, out = total.data,
+                                      n = from_shortcut.size()](std::size_t i) { out[i] = m[i] + s[i % n]; });
+  }
+
   main_stage main_;
   join_stage join_;
   shortcut_type shortcut_;
-  typename Backend::template storage<scalar> main_kept_, sum_kept_;
+  typename Backend::template storage<main_value> main_kept_;
+  typename Backend::template storage<scalar> sum_kept_;
 };
 
 // A main branch that ends in a tdBN, joined by a LIF: normalisation, sum and neurons in one pass.
@@ -196,15 +211,20 @@ class fused_residual {
   using output = typename stage::output;
   using shortcut_type = residual_shortcut<Backend, T, In, Shortcut>;
 
-  void forward(context<Backend>& c, tensor<In, const scalar> x, tensor<output, scalar> y) {
-    const tensor<norm_input, scalar> kept{kept_.reserve(norm_input::steps * norm_input::size * x.batch), x.batch};
+  using norm_value = held<Backend, norm_input>;
+  using in_value = held<Backend, In>;
+  using out_value = held<Backend, output>;
+
+  void forward(context<Backend>& c, tensor<In, const in_value> x, tensor<output, out_value> y) {
+    const tensor<norm_input, norm_value> kept{
+        kept_.reserve(norm_input::steps * item_length<norm_input, norm_value> * x.batch), x.batch};
     head_.forward(c, x, kept);
-    stage_.forward(c, kept, y, shortcut_.forward(c, x).data);
+    stage_.forward_with_residual(c, kept, y, shortcut_.forward(c, x).data);
   }
 
-  void backward(context<Backend>& c, tensor<In, const scalar> x, tensor<output, const scalar>,
+  void backward(context<Backend>& c, tensor<In, const in_value> x, tensor<output, const out_value>,
                 tensor<output, const scalar> gy, tensor<In, scalar> gx) {
-    const tensor<norm_input, const scalar> kept{kept_.data(), x.batch};
+    const tensor<norm_input, const norm_value> kept{kept_.data(), x.batch};
     scalar* gsum = c.scratch.take(kept.size());
     const tensor<norm_input, scalar> gkept{c.scratch.take(kept.size()), x.batch};
     stage_.backward_with_residual(c, kept, gy, shortcut_.result(x).data, gsum, gkept);
@@ -220,19 +240,20 @@ class fused_residual {
     shortcut_.visit(prefix, f);
   }
   template <class F>
-  void observe(context<Backend>& c, const std::string& prefix, tensor<In, const scalar> x,
-               tensor<output, const scalar> y, F& f) {
-    const tensor<norm_input, const scalar> kept{kept_.data(), x.batch};
+  void observe(context<Backend>& c, const std::string& prefix, tensor<In, const in_value> x,
+               tensor<output, const out_value> y, F& f) {
+    const tensor<norm_input, const norm_value> kept{kept_.data(), x.batch};
+    const real_view<Backend, typename shortcut_type::output> residual(c, shortcut_.result(x));
     head_.observe(c, prefix, x, kept, f);
     stage_.observe(
-        c, prefix, kept, y, f, [&] { shortcut_.observe(c, prefix, x, f); }, shortcut_.result(x).data);
+        c, prefix, kept, y, f, [&] { shortcut_.observe(c, prefix, x, f); }, (*residual).data);
   }
 
  private:
   head_type head_;
   stage stage_;
   shortcut_type shortcut_;
-  typename Backend::template storage<scalar> kept_;
+  typename Backend::template storage<norm_value> kept_;
 };
 
 // Whether the fused way applies: main, shortcut and neurons must have the same shape and number of timesteps.

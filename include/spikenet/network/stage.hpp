@@ -13,6 +13,7 @@
 #include "spikenet/layer/tdbn.hpp"
 #include "spikenet/network/name.hpp"
 #include "spikenet/network/observation.hpp"
+#include "spikenet/network/real_view.hpp"
 
 namespace spikenet::detail {
 
@@ -29,7 +30,8 @@ void named_errors(std::string (*name)(), F&& f) {
   }
 }
 
-// One layer.
+// One layer. Packed spikes are unpacked for a layer that does not take them, and packed for one that does not make
+// them.
 template <class Backend, std::size_t T, std::size_t Index, class In, class L>
 struct single_stage {
   using scalar = typename Backend::scalar;
@@ -41,12 +43,26 @@ struct single_stage {
 
   static std::string name() { return naming<L>::name(Index); }
 
-  void forward(context<Backend>& c, tensor<In, const scalar> x, tensor<output, scalar> y) {
-    named_errors(&name, [&] { module.forward(c, x, y); });
+  void forward(context<Backend>& c, tensor<In, const held<Backend, In>> x, tensor<output, held<Backend, output>> y) {
+    named_errors(&name, [&] { run(c, x, y); });
   }
-  void backward(context<Backend>& c, tensor<In, const scalar> x, tensor<output, const scalar> y,
-                tensor<output, const scalar> gy, tensor<In, scalar> gx) {
-    module.backward(c, x, y, gy, gx);
+  // The same, adding no name to errors.
+  void run(context<Backend>& c, tensor<In, const held<Backend, In>> x, tensor<output, held<Backend, output>> y) {
+    const input_view in(c, x);
+    if constexpr (is_held<output> || makes_packed<module_type>) {
+      module.forward(c, *in, y);
+    } else {
+      const tensor<output, scalar> real{c.scratch.take(y.size()), y.batch};
+      module.forward(c, *in, real);
+      c.backend.template pack<output::channels>(y.rows(), real.data, y.data);
+      c.scratch.give_back(1);
+    }
+  }
+  void backward(context<Backend>& c, tensor<In, const held<Backend, In>> x,
+                tensor<output, const held<Backend, output>> y, tensor<output, const scalar> gy, tensor<In, scalar> gx) {
+    const input_view in(c, x);
+    const output_view out(c, y);
+    module.backward(c, *in, *out, gy, gx);
   }
 
   // f(name, module) for every layer that is not made of others; prefix and name are no_path where none are wanted
@@ -60,14 +76,22 @@ struct single_stage {
   }
   // Shows f every layer (see observation.hpp), as the last forward pass left it.
   template <class F>
-  void observe(context<Backend>& c, const std::string& prefix, tensor<In, const scalar> x,
-               tensor<output, const scalar> y, F& f) {
+  void observe(context<Backend>& c, const std::string& prefix, tensor<In, const held<Backend, In>> x,
+               tensor<output, const held<Backend, output>> y, F& f) {
     if constexpr (is_composite) {
       module.observe(c, prefix + name() + ".", x, y, f);
     } else {
-      show(f, prefix + name(), module, x, y, c.neurons);
+      show(f, c, prefix + name(), module, x, y);
     }
   }
+
+ private:
+  template <class Signal>
+  static constexpr bool is_held = is_composite || std::same_as<held<Backend, Signal>, scalar>;
+  using input_view =
+      std::conditional_t<is_held<In> || takes_packed<module_type>, held_view<Backend, In>, real_view<Backend, In>>;
+  using output_view = std::conditional_t<is_held<output> || makes_packed<module_type>, held_view<Backend, output>,
+                                         real_view<Backend, output>>;
 };
 
 template <class A, class B>
@@ -92,25 +116,39 @@ struct tdbn_lif_stage {
 
   static std::string norm_name() { return naming<Norm>::name(Index); }
   static std::string spike_name() { return naming<Spike>::name(Index + 1); }
+  static constexpr const scalar* no_residual = nullptr;
 
-  void forward(context<Backend>& c, tensor<In, const scalar> x, tensor<output, scalar> y,
-               const scalar* residual = nullptr) {
+  using in_value = held<Backend, In>;
+  using out_value = held<Backend, output>;
+
+  void forward(context<Backend>& c, tensor<In, const in_value> x, tensor<output, out_value> y) {
+    forward_with_residual(c, x, y, no_residual);
+  }
+  // Residual: values of the same shape and timesteps, real or packed.
+  template <class Residual>
+  void forward_with_residual(context<Backend>& c, tensor<In, const in_value> in, tensor<output, out_value> y,
+                             const Residual* residual) {
+    const real_view<Backend, In> view(c, in);
+    const tensor<In, const scalar> x = *view;
     named_errors(&norm_name, [&] { norm.prepare(c, x); });
     c.backend.template tdbn_lif_forward<dynamics, T, In::steps, channels>(
         x.step_size() / channels, c.neurons.template constants<scalar>(), x.data, norm.scale.data(), norm.shift.data(),
         residual, y.data);
   }
 
-  void backward(context<Backend>& c, tensor<In, const scalar> x, tensor<output, const scalar>,
+  void backward(context<Backend>& c, tensor<In, const in_value> x, tensor<output, const out_value>,
                 tensor<output, const scalar> gy, tensor<In, scalar> gx) {
     scalar* gsum = gx ? gx.data : c.scratch.take(x.size());
-    backward_with_residual(c, x, gy, nullptr, gsum, gx);
+    backward_with_residual(c, x, gy, no_residual, gsum, gx);
     if (!gx) c.scratch.give_back(1);
   }
 
   // gsum [In]: the gradient at the neurons' input, which is the residual's too. gx may be the same memory.
-  void backward_with_residual(context<Backend>& c, tensor<In, const scalar> x, tensor<output, const scalar> gy,
-                              const scalar* residual, scalar* gsum, tensor<In, scalar> gx) {
+  template <class Residual>
+  void backward_with_residual(context<Backend>& c, tensor<In, const in_value> in, tensor<output, const scalar> gy,
+                              const Residual* residual, scalar* gsum, tensor<In, scalar> gx) {
+    const real_view<Backend, In> view(c, in);
+    const tensor<In, const scalar> x = *view;
     std::array<double, 2 * channels> sums;
     c.backend.template tdbn_lif_backward<dynamics, T, In::steps, channels>(
         x.step_size() / channels, c.neurons.template constants<scalar>(), x.data, norm.scale.data(), norm.shift.data(),
@@ -128,26 +166,28 @@ struct tdbn_lif_stage {
   // tdBN's output, and the sum of that and the residual, which the neurons received. The shortcut of a residual block
   // is shown in between, as where nothing is fused.
   template <class F>
-  void observe(context<Backend>& c, const std::string& prefix, tensor<In, const scalar> x,
-               tensor<output, const scalar> y, F& f) {
+  void observe(context<Backend>& c, const std::string& prefix, tensor<In, const in_value> x,
+               tensor<output, const out_value> y, F& f) {
     observe(
-        c, prefix, x, y, f, [] {}, nullptr);
+        c, prefix, x, y, f, [] {}, no_residual);
   }
   template <class F, class ShowShortcut>
-  void observe(context<Backend>& c, const std::string& prefix, tensor<In, const scalar> x,
-               tensor<output, const scalar> y, F& f, ShowShortcut show_shortcut, const scalar* residual) {
+  void observe(context<Backend>& c, const std::string& prefix, tensor<In, const in_value> in,
+               tensor<output, const out_value> y, F& f, ShowShortcut show_shortcut, const scalar* residual) {
     if constexpr (observes_outputs<F, output, scalar>) {
       show_shortcut();
-      f(prefix + spike_name(), y);
+      show(f, c, prefix + spike_name(), spike, in, y);
     } else {
       using normalised = typename norm_type::output;
+      const real_view<Backend, In> view(c, in);
+      const tensor<In, const scalar> x = *view;
       const tensor<normalised, scalar> sum{c.scratch.take(x.size()), x.batch};
       c.backend.template channel_affine<channels>(x.size() / channels, x.data, nullptr, norm.scale.data(), nullptr,
                                                   norm.shift.data(), sum.data);
-      show(f, prefix + norm_name(), norm, x, tensor<normalised, const scalar>(sum), c.neurons);
+      show(f, c, prefix + norm_name(), norm, x, tensor<normalised, const scalar>(sum));
       show_shortcut();
       if (residual) c.backend.for_each(sum.size(), [residual, s = sum.data](std::size_t i) { s[i] += residual[i]; });
-      show(f, prefix + spike_name(), spike, tensor<normalised, const scalar>(sum), y, c.neurons);
+      show(f, c, prefix + spike_name(), spike, tensor<normalised, const scalar>(sum), y);
       c.scratch.give_back(1);
     }
   }

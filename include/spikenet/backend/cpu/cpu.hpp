@@ -29,6 +29,10 @@ namespace spikenet {
 // Option of a backend: run every layer by itself, fuse nothing. Slower; what fused stages are tested against.
 struct one_by_one;
 
+// Option: keep spikes as real numbers between layers, and multiply by them. Slower; what packed spikes are tested
+// against.
+struct real_spikes;
+
 template <std::floating_point Scalar, class... Options>
 class cpu {
  public:
@@ -36,6 +40,7 @@ class cpu {
   template <class T>
   using storage = buffer<T>;
   static constexpr bool fuses_stages = !(std::same_as<Options, one_by_one> || ...);
+  static constexpr bool packs_spikes = !(std::same_as<Options, real_spikes> || ...);
 
   // f(i) for i = 0 ... count-1, in any order. For element-wise layers, user-written ones among them.
   template <class F>
@@ -58,6 +63,27 @@ class cpu {
   template <class G>
   void conv2d_backward_weight(std::size_t items, const Scalar* x, const Scalar* gy, Scalar* gweight) {
     detail::convolution<Scalar, G>::backward_weight(*pool_, convolution_, items, x, gy, gweight);
+  }
+
+  // The same for spikes, x [items, H, W, spike_bytes<Cin>]; see core/spikes.hpp.
+  template <class G>
+  void conv2d_forward(std::size_t items, const spike_bits* x, const Scalar* weight, const Scalar* bias, Scalar* y) {
+    conv2d_forward<G>(items, unpacked<G>(items, x), weight, bias, y);
+  }
+  template <class G>
+  void conv2d_backward_weight(std::size_t items, const spike_bits* x, const Scalar* gy, Scalar* gweight) {
+    conv2d_backward_weight<G>(items, unpacked<G>(items, x), gy, gweight);
+  }
+
+  // Spikes as bits from real numbers, any but 0 being a spike, and the other way round. values [rows, Channels], spikes
+  // [rows, spike_bytes<Channels>]
+  template <std::size_t Channels>
+  void pack(std::size_t rows, const Scalar* values, spike_bits* spikes) {
+    detail::pack<Channels>(*pool_, rows, values, spikes);
+  }
+  template <std::size_t Channels>
+  void unpack(std::size_t rows, const spike_bits* spikes, Scalar* values) {
+    detail::unpack<Channels>(*pool_, rows, spikes, values);
   }
 
   // y = x weight^T + bias: x [items, In], weight [Out, In], bias [Out] or null, y [items, Out]
@@ -120,27 +146,39 @@ class cpu {
   void lif_forward(std::size_t neurons, const neuron_constants<Scalar>& k, const Scalar* x, Scalar* o) {
     detail::lif_forward<Dynamics, T, InSteps>(*pool_, neurons, k, x, o);
   }
+  // x [InSteps, rows, Channels], o [T, rows, spike_bytes<Channels>]
+  template <class Dynamics, std::size_t T, std::size_t InSteps, std::size_t Channels>
+  void lif_forward(std::size_t rows, const neuron_constants<Scalar>& k, const Scalar* x, spike_bits* o) {
+    detail::lif_forward<Dynamics, T, InSteps, Channels>(*pool_, rows, k, x, o);
+  }
   template <class Dynamics, std::size_t T, std::size_t InSteps>
   void lif_backward(std::size_t neurons, const neuron_constants<Scalar>& k, const Scalar* x, const Scalar* go,
                     Scalar* gx) {
     detail::lif_backward<Dynamics, T, InSteps>(*pool_, neurons, k, x, go, gx);
   }
 
-  // The stage tdBN, (residual sum,) LIF in one pass; see backend/cpu/neurons.hpp
-  template <class Dynamics, std::size_t T, std::size_t InSteps, std::size_t Channels>
+  // The stage tdBN, (residual sum,) LIF in one pass; see backend/cpu/neurons.hpp. Residual and O: Scalar or spike_bits.
+  template <class Dynamics, std::size_t T, std::size_t InSteps, std::size_t Channels, class Residual, class O>
   void tdbn_lif_forward(std::size_t rows, const neuron_constants<Scalar>& k, const Scalar* x, const Scalar* scale,
-                        const Scalar* shift, const Scalar* residual, Scalar* o) {
+                        const Scalar* shift, const Residual* residual, O* o) {
     detail::tdbn_lif_forward<Dynamics, T, InSteps, Channels>(*pool_, rows, k, x, scale, shift, residual, o);
   }
-  template <class Dynamics, std::size_t T, std::size_t InSteps, std::size_t Channels>
+  template <class Dynamics, std::size_t T, std::size_t InSteps, std::size_t Channels, class Residual>
   void tdbn_lif_backward(std::size_t rows, const neuron_constants<Scalar>& k, const Scalar* x, const Scalar* scale,
-                         const Scalar* shift, const Scalar* residual, const Scalar* mean, const Scalar* inverse_stddev,
-                         const Scalar* go, Scalar* gu, double* sums) {
+                         const Scalar* shift, const Residual* residual, const Scalar* mean,
+                         const Scalar* inverse_stddev, const Scalar* go, Scalar* gu, double* sums) {
     detail::tdbn_lif_backward<Dynamics, T, InSteps, Channels>(*pool_, reduction_, rows, k, x, scale, shift, residual,
                                                               mean, inverse_stddev, go, gu, sums);
   }
 
  private:
+  template <class G>
+  const Scalar* unpacked(std::size_t items, const spike_bits* x) {
+    Scalar* const values = unpacked_.reserve(items * G::in_size);
+    unpack<G::in_channels>(items * G::in_size / G::in_channels, x, values);
+    return values;
+  }
+
   // Row-major views; a column-major one is the transposed matrix in the same memory.
   static auto rows_of(Scalar* p, std::size_t rows, std::size_t columns) {
     return detail::row_major<Scalar>(p, static_cast<Eigen::Index>(rows), static_cast<Eigen::Index>(columns));
@@ -154,7 +192,7 @@ class cpu {
 
   std::shared_ptr<detail::thread_pool> pool_ = detail::shared_pool();
   detail::convolution_scratch<Scalar> convolution_;
-  buffer<Scalar> reduction_;
+  buffer<Scalar> reduction_, unpacked_;
 };
 
 }  // namespace spikenet

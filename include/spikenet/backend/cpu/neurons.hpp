@@ -8,6 +8,7 @@
 #include "spikenet/backend/cpu/statistics.hpp"
 #include "spikenet/backend/cpu/thread_pool.hpp"
 #include "spikenet/core/buffer.hpp"
+#include "spikenet/core/spikes.hpp"
 #include "spikenet/neuron/lif.hpp"
 
 namespace spikenet::detail {
@@ -43,6 +44,66 @@ template <class Dynamics, std::size_t T, class V, class S, class Input, class Gr
   }
 }
 
+// Spikes of neighbouring channels, from `channel` on, in row `row` of [rows, Channels]: real numbers or bits.
+template <class V, std::size_t Channels, class S>
+[[gnu::always_inline]] inline V load_spikes(const S* spikes, std::size_t row, std::size_t channel) {
+  return load<V>(spikes + row * Channels + channel);
+}
+template <class V, std::size_t Channels, class S>
+[[gnu::always_inline]] inline V load_spikes(const spike_bits* spikes, std::size_t row, std::size_t channel) {
+  const spike_bits* const from = spikes + row * spike_bytes<Channels> + channel / 8;
+  if constexpr (lanes_of < V, S >> 8) {
+    return lanes_from<S, V>(static_cast<unsigned>(from[0]) | static_cast<unsigned>(from[1]) << 8);
+  } else {
+    return lanes_from<S, V>(static_cast<unsigned>(from[0]) >> channel % 8);
+  }
+}
+
+// Channels must be stored in order: the first of a byte clears the others.
+template <std::size_t Channels, class S, class V>
+[[gnu::always_inline]] inline void store_spikes(S* spikes, std::size_t row, std::size_t channel, const V& values) {
+  store(spikes + row * Channels + channel, values);
+}
+template <std::size_t Channels, class S, class V>
+[[gnu::always_inline]] inline void store_spikes(spike_bits* spikes, std::size_t row, std::size_t channel,
+                                                const V& values) {
+  spike_bits* const to = spikes + row * spike_bytes<Channels> + channel / 8;
+  const unsigned bits = nonzero_lanes<S>(values);
+  if constexpr (lanes_of < V, S >> 8) to[1] = static_cast<spike_bits>(bits >> 8 & 0xff);
+  if (lanes_of<V, S> >= 8 || channel % 8 == 0) {
+    to[0] = static_cast<spike_bits>(bits & 0xff);
+  } else {
+    to[0] = static_cast<spike_bits>(static_cast<unsigned>(to[0]) | bits << channel % 8);
+  }
+}
+
+// f.template operator()<V>(row, channel) for all of [rows, Channels], the channels of a row in order.
+template <std::size_t Channels, class S, class F>
+void for_channels(thread_pool& pool, std::size_t rows, F&& f) {
+  const row_items items(rows);
+  pool.run(items.items, [&](std::size_t item, std::size_t) {
+    for_channel_blocks<S, Channels>([&]<class V, std::size_t B>(std::size_t c) {
+      for (std::size_t row = items.first(item); row < items.first(item + 1); ++row) {
+        SPIKENET_UNROLL
+        for (std::size_t b = 0; b < B; ++b) f.template operator()<V>(row, c + b * lanes_of<V, S>);
+      }
+    });
+  });
+}
+
+template <std::size_t Channels, class S>
+void pack(thread_pool& pool, std::size_t rows, const S* values, spike_bits* spikes) {
+  for_channels<Channels, S>(pool, rows, [&]<class V>(std::size_t row, std::size_t channel) {
+    store_spikes<Channels, S>(spikes, row, channel, load<V>(values + row * Channels + channel));
+  });
+}
+template <std::size_t Channels, class S>
+void unpack(thread_pool& pool, std::size_t rows, const spike_bits* spikes, S* values) {
+  for_channels<Channels, S>(pool, rows, [&]<class V>(std::size_t row, std::size_t channel) {
+    store(values + row * Channels + channel, load_spikes<V, Channels, S>(spikes, row, channel));
+  });
+}
+
 // Calls f.template operator()<V>(i) over 0 ... count-1 in vectors, then in single numbers.
 template <class T, class F>
 void for_neurons(thread_pool& pool, std::size_t count, F&& f) {
@@ -66,6 +127,16 @@ void lif_forward(thread_pool& pool, std::size_t neurons, const neuron_constants<
   });
 }
 
+// The same, to bits: neurons are [rows, Channels].
+template <class Dynamics, std::size_t T, std::size_t InSteps, std::size_t Channels, class S>
+void lif_forward(thread_pool& pool, std::size_t rows, const neuron_constants<S>& k, const S* x, spike_bits* o) {
+  for_channels<Channels, S>(pool, rows, [&]<class V>(std::size_t row, std::size_t channel) {
+    walk_forward<Dynamics, T, V>(
+        k, [&](std::size_t t) { return load<V>(x + ((InSteps == 1 ? 0 : t) * rows + row) * Channels + channel); },
+        [&](std::size_t t, const V& spike) { store_spikes<Channels, S>(o, t * rows + row, channel, spike); });
+  });
+}
+
 // gx [InSteps, neurons] from x and go [T, neurons]; gx may be go where InSteps is T.
 template <class Dynamics, std::size_t T, std::size_t InSteps, class S>
 void lif_backward(thread_pool& pool, std::size_t neurons, const neuron_constants<S>& k, const S* x, const S* go,
@@ -84,37 +155,28 @@ void lif_backward(thread_pool& pool, std::size_t neurons, const neuron_constants
 }
 
 // Spikes of scale * x + shift (per channel) + residual (may be null): tdBN, residual sum and LIF in one pass.
-// rows: of one timestep. x [InSteps, rows, Channels]; residual and o [T, rows, Channels].
-template <class Dynamics, std::size_t T, std::size_t InSteps, std::size_t Channels, class S>
+// rows: of one timestep. x [InSteps, rows, Channels]; residual and o [T, rows, Channels], each real or bits.
+template <class Dynamics, std::size_t T, std::size_t InSteps, std::size_t Channels, class S, class Residual, class O>
 void tdbn_lif_forward(thread_pool& pool, std::size_t rows, const neuron_constants<S>& k, const S* x, const S* scale,
-                      const S* shift, const S* residual, S* o) {
-  const row_items items(rows);
-  pool.run(items.items, [&](std::size_t item, std::size_t) {
-    for_channel_blocks<S, Channels>([&]<class V, std::size_t B>(std::size_t c) {
-      for (std::size_t row = items.first(item); row < items.first(item + 1); ++row) {
-        SPIKENET_UNROLL
-        for (std::size_t b = 0; b < B; ++b) {
-          const std::size_t channel = c + b * (sizeof(V) / sizeof(S)), at = row * Channels + channel;
-          const V a = load<V>(scale + channel), d = load<V>(shift + channel);
-          walk_forward<Dynamics, T, V>(
-              k,
-              [&](std::size_t t) {
-                V input = a * load<V>(x + (InSteps == 1 ? 0 : t) * rows * Channels + at) + d;
-                if (residual) input += load<V>(residual + t * rows * Channels + at);
-                return input;
-              },
-              [&](std::size_t t, const V& spike) { store(o + t * rows * Channels + at, spike); });
-        }
-      }
-    });
+                      const S* shift, const Residual* residual, O* o) {
+  for_channels<Channels, S>(pool, rows, [&]<class V>(std::size_t row, std::size_t channel) {
+    const V a = load<V>(scale + channel), d = load<V>(shift + channel);
+    walk_forward<Dynamics, T, V>(
+        k,
+        [&](std::size_t t) {
+          V input = a * load<V>(x + ((InSteps == 1 ? 0 : t) * rows + row) * Channels + channel) + d;
+          if (residual) input += load_spikes<V, Channels, S>(residual, t * rows + row, channel);
+          return input;
+        },
+        [&](std::size_t t, const V& spike) { store_spikes<Channels, S>(o, t * rows + row, channel, spike); });
   });
 }
 
 // The gradient at the sum: gu [InSteps, rows, Channels], and the two sums per channel that tdBN's backward pass needs
 // (see normalisation_sums), in one pass.
-template <class Dynamics, std::size_t T, std::size_t InSteps, std::size_t Channels, class S>
+template <class Dynamics, std::size_t T, std::size_t InSteps, std::size_t Channels, class S, class Residual>
 void tdbn_lif_backward(thread_pool& pool, buffer<S>& scratch, std::size_t rows, const neuron_constants<S>& k,
-                       const S* x, const S* scale, const S* shift, const S* residual, const S* mean,
+                       const S* x, const S* scale, const S* shift, const Residual* residual, const S* mean,
                        const S* inverse_stddev, const S* go, S* gu, double* sums) {
   const row_items items(rows);
   S* partial = scratch.reserve(items.items * 2 * Channels);
@@ -134,7 +196,7 @@ void tdbn_lif_backward(thread_pool& pool, buffer<S>& scratch, std::size_t rows, 
               k,
               [&](std::size_t t) {
                 V input = a * load<V>(x + (InSteps == 1 ? 0 : t) * rows * Channels + at) + d;
-                if (residual) input += load<V>(residual + t * rows * Channels + at);
+                if (residual) input += load_spikes<V, Channels, S>(residual, t * rows + row, channel);
                 return input;
               },
               [&](std::size_t t) { return load<V>(go + t * rows * Channels + at); },

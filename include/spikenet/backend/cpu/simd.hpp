@@ -3,7 +3,14 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <cstring>
+#include <type_traits>
+#include <utility>
+
+#if defined(__SSE2__)
+#include <immintrin.h>
+#endif
 
 namespace spikenet::detail {
 
@@ -48,6 +55,53 @@ template <class V, class T>
 #else
 #define SPIKENET_UNROLL _Pragma("GCC unroll 32")
 #endif
+
+// How many values a vector has; a plain number counts as a vector of one.
+template <class V, class T>
+inline constexpr std::size_t lanes_of = sizeof(V) / sizeof(T);
+
+// Bit i: whether lane i is not 0. T is the type of a lane.
+template <class T, class V>
+[[gnu::always_inline]] inline unsigned nonzero_lanes(const V& v) noexcept {
+  if constexpr (std::is_same_v<V, T>) {
+    return v != T{} ? 1 : 0;
+  } else {
+#if defined(__AVX512F__)
+    if constexpr (sizeof(T) == 4)
+      return _mm512_cmp_ps_mask(reinterpret_cast<__m512>(v), _mm512_setzero_ps(), _CMP_NEQ_UQ);
+    if constexpr (sizeof(T) == 8)
+      return _mm512_cmp_pd_mask(reinterpret_cast<__m512d>(v), _mm512_setzero_pd(), _CMP_NEQ_UQ);
+#elif defined(__AVX__)
+    const auto mask = v != V{};
+    if constexpr (sizeof(T) == 4) return static_cast<unsigned>(_mm256_movemask_ps(reinterpret_cast<__m256>(mask)));
+    if constexpr (sizeof(T) == 8) return static_cast<unsigned>(_mm256_movemask_pd(reinterpret_cast<__m256d>(mask)));
+#elif defined(__SSE2__)
+    const auto mask = v != V{};
+    if constexpr (sizeof(T) == 4) return static_cast<unsigned>(_mm_movemask_ps(reinterpret_cast<__m128>(mask)));
+    if constexpr (sizeof(T) == 8) return static_cast<unsigned>(_mm_movemask_pd(reinterpret_cast<__m128d>(mask)));
+#else
+    unsigned bits = 0;
+    SPIKENET_UNROLL
+    for (std::size_t i = 0; i < lanes<T>; ++i) bits |= (v[i] != T{} ? 1u : 0u) << i;
+    return bits;
+#endif
+  }
+}
+
+// The inverse: lane i is bit i, as a number.
+template <class T, class V>
+[[gnu::always_inline]] inline V lanes_from(unsigned bits) noexcept {
+  if constexpr (std::is_same_v<V, T>) {
+    return static_cast<T>(bits & 1);
+  } else {
+    using lane = std::conditional_t<sizeof(T) == 4, std::int32_t, std::int64_t>;
+    using mask = simd<lane>;
+    constexpr mask lane_bits = []<std::size_t... I>(std::index_sequence<I...>) { return mask{(lane{1} << I)...}; }
+    (std::make_index_sequence<lanes<T>>{});
+    const mask set = (mask{} + static_cast<lane>(bits)) & lane_bits;
+    return set != mask{} ? V{} + T{1} : V{};
+  }
+}
 
 // Calls f.template operator()<V, B>(c) so that blocks of B vectors of type V, starting at c, cover 0 ... Channels-1:
 // wide blocks first, then single vectors, then single numbers.
