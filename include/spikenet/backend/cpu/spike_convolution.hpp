@@ -1,0 +1,582 @@
+// Convolutions of spikes kept as bits: x [items, H, W, B] of bytes with B = ceil(Cin / 8), where channel c of a pixel is
+// bit c % 8 of its byte c / 8 and the bits beyond the last channel are 0. Everything else is as in convolution.hpp.
+//
+// Forward is look-up: 8 spikes have 256 combinations, so for each byte of channels and each tap of the window there is a
+// table of what they may add to a block of output channels. A pixel then costs one load and one addition of a row for 8
+// input channels, whatever the firing rate, with no branch; at the usual rates most look-ups hit a few hot rows. One
+// cache line a row and as many bytes of channels at a time as have their tables in the second-level cache.
+//
+// The gradient by the weights is sparse: each input channel's spikes become a list of positions in a zero-padded map of
+// the output's gradient, and the sums of all taps stay in registers while the list runs by.
+//
+// Shapes are run-time numbers here but for what decides how many registers a kernel needs: the inner loops run over
+// lists, which gain nothing from constants, and a network of many shapes compiles each kernel once.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <span>
+#include <utility>
+
+#include "spikenet/backend/cpu/convolution.hpp"
+#include "spikenet/backend/cpu/simd.hpp"
+#include "spikenet/backend/cpu/thread_pool.hpp"
+#include "spikenet/core/buffer.hpp"
+#include "spikenet/core/geometry.hpp"
+
+namespace spikenet::detail {
+
+// Memory of the spike convolutions, kept from call to call.
+template <class T>
+struct spike_convolution_scratch {
+  // forward
+  buffer<T> weights;               // rows of the tables that belong to a single channel, and the biases
+  buffer<T> tables;                // one slice for each worker
+  buffer<T> sums;                  // sums over the slices so far, for each worker
+  buffer<std::uint8_t> planes;     // padded maps, one slice of bytes after another
+  buffer<std::uint32_t> windows;   // where the window of each output pixel begins
+  buffer<std::uint32_t> taps;      // where the byte of each table lies in a window
+  // gradient by the weights
+  buffer<T> partial;               // one sum for each part of the items
+  buffer<T> gradients;             // padded maps of the output's gradient, for each worker
+  buffer<std::uint32_t> lists;     // positions of the spikes, for each worker
+  buffer<std::uint32_t> counts;    // lengths of these lists
+};
+
+inline constexpr std::size_t table_rows = 256;
+
+// table[b] = sum of weights[i] over the bits i of b, in rows of Vectors vectors, for b < 2^bits.
+template <class T, std::size_t Vectors>
+[[gnu::noinline]] void build_table(const T* weights, std::size_t bits, T* table) {
+  using V = simd<T>;
+  constexpr std::size_t L = lanes<T>, row = Vectors * L;
+  std::fill_n(table, row, T{});
+  for (std::size_t bit = 0; bit < bits; ++bit) {
+    V w[Vectors];
+    SPIKENET_UNROLL
+    for (std::size_t q = 0; q < Vectors; ++q) w[q] = load<V>(weights + bit * row + q * L);
+    const T* from = table;
+    T* to = table + (row << bit);
+    for (T* const end = to + (row << bit); to != end; from += row, to += row) {
+      SPIKENET_UNROLL
+      for (std::size_t q = 0; q < Vectors; ++q) store(to + q * L, load<V>(from + q * L) + w[q]);
+    }
+  }
+}
+
+// One slice of a convolution by look-up.
+template <class T>
+struct look_up_slice {
+  const std::uint8_t* plane;
+  std::span<const std::uint32_t> taps;  // one for each table
+  const T* tables;
+  const T* from;  // what the sums start from: pixel p's row is from + p * from_step
+  std::size_t from_step;
+  T* to;
+  std::size_t to_step, channels;
+};
+
+// to[p] = from[p] + sum over the tables t of tables[t][plane[windows[p] + taps[t]]] for Pixels pixels from the first.
+template <class T, std::size_t Pixels, std::size_t Vectors>
+[[gnu::always_inline]] inline void look_up_tile(const look_up_slice<T>& slice, const std::uint32_t* windows,
+                                                std::size_t first) {
+  using V = simd<T>;
+  constexpr std::size_t L = lanes<T>, row = Vectors * L;
+  V sum[Pixels][Vectors];
+  const std::uint8_t* x[Pixels];
+  SPIKENET_UNROLL
+  for (std::size_t p = 0; p < Pixels; ++p) {
+    x[p] = slice.plane + windows[first + p];
+    SPIKENET_UNROLL
+    for (std::size_t q = 0; q < Vectors; ++q) sum[p][q] = load<V>(slice.from + (first + p) * slice.from_step + q * L);
+  }
+  const T* table = slice.tables;
+  for (const std::uint32_t tap : slice.taps) {
+    SPIKENET_UNROLL
+    for (std::size_t p = 0; p < Pixels; ++p) {
+      const T* entry = table + x[p][tap] * row;
+      SPIKENET_UNROLL
+      for (std::size_t q = 0; q < Vectors; ++q) sum[p][q] += load<V>(entry + q * L);
+    }
+    table += table_rows * row;
+  }
+  T* to = slice.to + first * slice.to_step;
+  if (slice.channels == row) {
+    SPIKENET_UNROLL
+    for (std::size_t p = 0; p < Pixels; ++p) {
+      SPIKENET_UNROLL
+      for (std::size_t q = 0; q < Vectors; ++q) store(to + p * slice.to_step + q * L, sum[p][q]);
+    }
+  } else {
+    SPIKENET_UNROLL
+    for (std::size_t p = 0; p < Pixels; ++p) {
+      V last[Vectors];  // a copy, for the accumulators must not have an address
+      SPIKENET_UNROLL
+      for (std::size_t q = 0; q < Vectors; ++q) last[q] = sum[p][q];
+      std::memcpy(to + p * slice.to_step, last, slice.channels * sizeof(T));
+    }
+  }
+}
+
+template <class T, std::size_t Vectors>
+[[gnu::noinline]] void look_up(const look_up_slice<T>& slice, const std::uint32_t* windows, std::size_t pixels) {
+  // eight independent sums hide the latency of an addition
+  constexpr std::size_t P = std::max<std::size_t>(1, 8 / Vectors);
+  std::size_t pixel = 0;
+  for (; pixel + P <= pixels; pixel += P) look_up_tile<T, P, Vectors>(slice, windows, pixel);
+  for (; pixel < pixels; ++pixel) look_up_tile<T, 1, Vectors>(slice, windows, pixel);
+}
+
+// Which bits of a byte are set: their numbers, in order, and how many.
+struct bit_positions {
+  std::array<std::array<std::uint8_t, 8>, 256> at{};
+  std::array<std::uint8_t, 256> count{};
+
+  constexpr bit_positions() {
+    for (std::size_t byte = 0; byte < 256; ++byte) {
+      for (std::uint8_t bit = 0; bit < 8; ++bit) {
+        if (byte >> bit & 1) at[byte][count[byte]++] = bit;
+      }
+    }
+  }
+};
+inline constexpr bit_positions positions_of_bits;
+
+// The 8 x 8 matrix of bits whose row i is byte i, transposed.
+constexpr std::uint64_t transpose_bits(std::uint64_t m) {
+  std::uint64_t t = (m ^ (m >> 7)) & 0x00AA00AA00AA00AAu;
+  m ^= t ^ (t << 7);
+  t = (m ^ (m >> 14)) & 0x0000CCCC0000CCCCu;
+  m ^= t ^ (t << 14);
+  t = (m ^ (m >> 28)) & 0x00000000F0F0F0F0u;
+  return m ^ t ^ (t << 28);
+}
+
+// Appends to the list of each of 8 channels the positions first + i * Step of the pixels i that have a spike in it.
+// bits: byte i is pixel i. A list takes up to 8 values beyond its end.
+template <std::size_t Step>
+[[gnu::always_inline]] inline void append_spikes(std::uint64_t bits, std::uint32_t first, std::uint32_t* lists,
+                                                 std::size_t capacity, std::uint32_t* counts) {
+  typedef std::uint8_t bytes __attribute__((vector_size(8)));
+  typedef std::uint32_t words __attribute__((vector_size(32)));
+  bits = transpose_bits(bits);
+  for (std::size_t c = 0; c < 8; ++c, bits >>= 8, lists += capacity) {
+    const std::size_t mask = bits & 255;
+    const words at = __builtin_convertvector(load<bytes>(positions_of_bits.at[mask].data()), words);
+    store(lists + counts[c], at * static_cast<std::uint32_t>(Step) + first);
+    counts[c] += positions_of_bits.count[mask];
+  }
+}
+
+// sums[c][i] += sum over the spikes s of list c of gradient[offsets[i] + s], for Taps rows of Vectors vectors each.
+template <class T, std::size_t Taps, std::size_t Vectors>
+[[gnu::noinline]] void add_lists(std::size_t channels, const std::uint32_t* lists, std::size_t capacity,
+                                 const std::uint32_t* counts, const T* gradient, const std::size_t* offsets, T* sums,
+                                 std::size_t sums_step) {
+  using V = simd<T>;
+  constexpr std::size_t L = lanes<T>;
+  const T* rows[Taps];
+  SPIKENET_UNROLL
+  for (std::size_t i = 0; i < Taps; ++i) rows[i] = gradient + offsets[i];
+  for (std::size_t c = 0; c < channels; ++c, lists += capacity, sums += sums_step) {
+    V sum[Taps][Vectors];
+    SPIKENET_UNROLL
+    for (std::size_t i = 0; i < Taps; ++i) {
+      SPIKENET_UNROLL
+      for (std::size_t q = 0; q < Vectors; ++q) sum[i][q] = load<V>(sums + (i * Vectors + q) * L);
+    }
+    for (const std::uint32_t *s = lists, *const end = lists + counts[c]; s != end; ++s) {
+      const std::size_t at = *s;
+      SPIKENET_UNROLL
+      for (std::size_t i = 0; i < Taps; ++i) {
+        SPIKENET_UNROLL
+        for (std::size_t q = 0; q < Vectors; ++q) sum[i][q] += load<V>(rows[i] + at + q * L);
+      }
+    }
+    SPIKENET_UNROLL
+    for (std::size_t i = 0; i < Taps; ++i) {
+      SPIKENET_UNROLL
+      for (std::size_t q = 0; q < Vectors; ++q) store(sums + (i * Vectors + q) * L, sum[i][q]);
+    }
+  }
+}
+
+template <class T, class G>
+class spike_convolution {
+  static constexpr std::size_t L = lanes<T>;
+  static constexpr std::size_t taps = G::kernel * G::kernel;
+  static constexpr std::size_t in_bytes = ceil_div(G::in_channels, 8);
+  static constexpr std::size_t in_pixels = G::in_height * G::in_width;
+  static constexpr std::size_t out_pixels = G::out_height * G::out_width;
+
+  // PyTorch's layout: [out channel, in channel of the group, row, column].
+  static constexpr std::size_t weight_at(std::size_t out, std::size_t in, std::size_t tap) {
+    return (out * G::group_in + in) * taps + tap;
+  }
+
+  // Each group's channels fill bytes of their own in the padded maps.
+  static constexpr std::size_t group_bytes = ceil_div(G::group_in, 8);
+  static constexpr std::size_t bits_of(std::size_t byte) {
+    return std::min<std::size_t>(8, G::group_in - byte * 8);
+  }
+  static std::uint8_t group_byte(const std::uint8_t* pixel, std::size_t group, std::size_t byte) {
+    if constexpr (G::groups == 1) return pixel[byte];
+    unsigned result = 0;
+    for (std::size_t bit = 0; bit < bits_of(byte); ++bit) {
+      const std::size_t c = group * G::group_in + byte * 8 + bit;
+      result |= (pixel[c / 8] >> (c % 8) & 1u) << bit;
+    }
+    return static_cast<std::uint8_t>(result);
+  }
+
+ public:
+  // y[n] = conv(x[n], weight) + bias for n = 0 ... items-1; bias may be null.
+  // x [items, H, W, B] packed, weight [Cout, Cin/groups, K, K], bias [Cout], y [items, Ho, Wo, Cout]
+  static void forward(thread_pool& pool, spike_convolution_scratch<T>& scratch, std::size_t items,
+                      const std::uint8_t* x, const T* weight, const T* bias, T* y) {
+    constexpr std::size_t cache_line = 64;
+    constexpr std::size_t vectors =
+        std::min(std::max<std::size_t>(1, cache_line / simd_bytes), ceil_div(G::group_out, L));
+    constexpr std::size_t block = vectors * L, blocks = ceil_div(G::group_out, block);
+    constexpr std::size_t table_size = table_rows * block;
+    // A slice is as many bytes of channels as have their tables in this much memory.
+    constexpr std::size_t slice_memory = 320 << 10;
+    constexpr std::size_t most_bytes =
+        std::max<std::size_t>(1, slice_memory / (taps * table_size * sizeof(T)));
+    constexpr std::size_t slices = ceil_div(group_bytes, most_bytes);
+    constexpr std::size_t slice_bytes = ceil_div(group_bytes, slices);
+    constexpr std::size_t padded_width = G::in_width + 2 * G::padding;
+    constexpr std::size_t padded_pixels = (G::in_height + 2 * G::padding) * padded_width;
+    constexpr std::size_t weights_size = (1 + group_bytes * taps * 8) * block;  // of one block, the bias first
+
+    // Each chunk of items builds the tables again, so it must be large enough for that not to matter; and small enough
+    // for its sums to stay in the cache beside the tables.
+    constexpr std::size_t chunk_pixels = 6144;
+    const std::size_t chunks = std::clamp<std::size_t>(items * out_pixels / chunk_pixels, 1, std::max<std::size_t>(1, items));
+    const std::size_t chunk_items = ceil_div(items, chunks);
+
+    T* const weights = scratch.weights.reserve(G::groups * blocks * weights_size);
+    std::uint8_t* const planes = scratch.planes.reserve(G::groups * slices * items * padded_pixels * slice_bytes);
+    T* const tables = scratch.tables.reserve(pool.workers() * slice_bytes * taps * table_size);
+    T* const sums =
+        slices > 1 ? scratch.sums.reserve(pool.workers() * chunk_items * out_pixels * block) : nullptr;
+
+    std::uint32_t* const windows = scratch.windows.reserve(chunk_items * out_pixels);
+    for (std::size_t n = 0, i = 0; n < chunk_items; ++n) {
+      for (std::size_t row = 0; row < G::out_height; ++row) {
+        for (std::size_t column = 0; column < G::out_width; ++column) {
+          windows[i++] = static_cast<std::uint32_t>(
+              (n * padded_pixels + (row * padded_width + column) * G::stride) * slice_bytes);
+        }
+      }
+    }
+    std::uint32_t* const tap_offsets = scratch.taps.reserve(slice_bytes * taps);
+    for (std::size_t byte = 0; byte < slice_bytes; ++byte) {
+      for (std::size_t tap = 0; tap < taps; ++tap) {
+        tap_offsets[byte * taps + tap] = static_cast<std::uint32_t>(
+            (tap / G::kernel * padded_width + tap % G::kernel) * G::dilation * slice_bytes + byte);
+      }
+    }
+
+    constexpr std::size_t all_blocks = G::groups * blocks;
+    pool.run(all_blocks + items, [&](std::size_t item, std::size_t) {
+      if (item < all_blocks) {
+        pack_weights(item / blocks, item % blocks * block, block, weight, bias, weights + item * weights_size);
+        return;
+      }
+      const std::size_t n = item - all_blocks;
+      for (std::size_t plane = 0; plane < G::groups * slices; ++plane) {
+        pad_plane(x + n * in_pixels * in_bytes, plane / slices, plane % slices * slice_bytes, slice_bytes,
+                  planes + (plane * items + n) * padded_pixels * slice_bytes);
+      }
+    });
+
+    pool.run(all_blocks * chunks, [&](std::size_t item, std::size_t worker) {
+      const std::size_t chunk = item / all_blocks, b = item % all_blocks, group = b / blocks;
+      const std::size_t first = chunk * items / chunks, last = (chunk + 1) * items / chunks;
+      const T* from = weights + b * weights_size;
+      const T* row = from + block;
+      std::size_t from_step = 0;
+      T* const own_tables = tables + worker * slice_bytes * taps * table_size;
+      T* const own_sums = slices > 1 ? sums + worker * chunk_items * out_pixels * block : nullptr;
+      for (std::size_t slice = 0; slice < slices; ++slice) {
+        const std::size_t begin = slice * slice_bytes, end = std::min(group_bytes, begin + slice_bytes);
+        T* table = own_tables;
+        for (std::size_t byte = begin; byte < end; ++byte) {
+          for (std::size_t tap = 0; tap < taps; ++tap, row += 8 * block, table += table_size)
+            build_table<T, vectors>(row, bits_of(byte), table);
+        }
+        look_up_slice<T> work{planes + ((group * slices + slice) * items + first) * padded_pixels * slice_bytes,
+                              {tap_offsets, (end - begin) * taps},
+                              own_tables,
+                              from,
+                              from_step,
+                              own_sums,
+                              block,
+                              block};
+        if (slice + 1 == slices) {
+          const std::size_t out = b % blocks * block;
+          work.to = y + first * G::out_size + group * G::group_out + out;
+          work.to_step = G::out_channels;
+          work.channels = std::min(block, G::group_out - out);
+        }
+        look_up<T, vectors>(work, windows, (last - first) * out_pixels);
+        from = own_sums;
+        from_step = block;
+      }
+    });
+  }
+
+  // gweight = the gradient by the weights, PyTorch's layout. x [items, H, W, B] packed, gy [items, Ho, Wo, Cout]
+  static void backward_weight(thread_pool& pool, spike_convolution_scratch<T>& scratch, std::size_t items,
+                              const std::uint8_t* x, const T* gy, T* gweight) {
+    constexpr std::size_t S = G::stride;
+    constexpr auto& pieces = gradient_pieces;
+    constexpr std::size_t row = gradient_block, blocks = ceil_div(G::group_out, row), all_blocks = G::groups * blocks;
+    constexpr std::size_t sums_size = G::group_in * taps * row;  // of one block
+    constexpr std::size_t map_size = padding.rows * padding.columns * row;
+
+    // Lists run over as many items as keep one block of their gradient in the first-level cache.
+    constexpr std::size_t cache = 26 << 10;
+    constexpr std::size_t list_items = std::clamp<std::size_t>(cache / (map_size * sizeof(T)), 1, 32);
+    constexpr std::size_t lists_per_phase = in_bytes * 8;
+    constexpr std::size_t capacity = list_items * ceil_div(G::in_height, S) * ceil_div(G::in_width, S) + 8;
+    constexpr std::size_t lists_size = S * S * lists_per_phase * capacity, counts_size = S * S * lists_per_phase;
+
+    // Every range of output channels makes the lists anew: wide enough for that not to matter.
+    constexpr std::size_t range_blocks = std::max<std::size_t>(1, 64 / row), ranges = ceil_div(all_blocks, range_blocks);
+    constexpr std::size_t gradients_size = range_blocks * list_items * map_size;
+    // As many partial sums as keep many cores busy.
+    const std::size_t parts = std::min(std::max<std::size_t>(1, 16 / ranges), std::max<std::size_t>(1, items));
+
+    T* const partial = scratch.partial.reserve(parts * all_blocks * sums_size);
+    T* const gradients = scratch.gradients.reserve(pool.workers() * gradients_size);
+    std::uint32_t* const lists = scratch.lists.reserve(pool.workers() * lists_size);
+    std::uint32_t* const counts = scratch.counts.reserve(pool.workers() * counts_size);
+
+    pool.run(parts * ranges, [&](std::size_t item, std::size_t worker) {
+      const std::size_t part = item / ranges, first_block = item % ranges * range_blocks;
+      const std::size_t last_block = std::min(all_blocks, first_block + range_blocks);
+      T* const own_gradients = gradients + worker * gradients_size;
+      std::uint32_t* const own_lists = lists + worker * lists_size;
+      std::uint32_t* const own_counts = counts + worker * counts_size;
+      T* const sums = partial + part * all_blocks * sums_size;
+      std::fill(sums + first_block * sums_size, sums + last_block * sums_size, T{});
+      const std::size_t end = (part + 1) * items / parts;
+      for (std::size_t n = part * items / parts; n < end; n += list_items) {
+        const std::size_t count = std::min(list_items, end - n);
+        list_spikes(count, x + n * in_pixels * in_bytes, own_lists, capacity, own_counts);
+        for (std::size_t b = first_block; b < last_block; ++b) {
+          T* const maps = own_gradients + (b - first_block) * list_items * map_size;
+          const std::size_t group = b / blocks, out = b % blocks * row;
+          for (std::size_t i = 0; i < count; ++i) {
+            pad_gradient(gy + (n + i) * G::out_size + group * G::group_out + out, std::min(row, G::group_out - out),
+                         maps + i * map_size);
+          }
+          for (const gradient_piece& piece : pieces) {
+            const std::size_t list = piece.phase * lists_per_phase + group * G::group_in;
+            piece.add(G::group_in, own_lists + list * capacity, capacity, own_counts + list, maps,
+                      piece.offsets.data(), sums + b * sums_size + piece.first * row, taps * row);
+          }
+        }
+      }
+    });
+
+    pool.run(all_blocks, [&](std::size_t b, std::size_t) {
+      const std::size_t group = b / blocks, first = b % blocks * row;
+      for (std::size_t out = first; out < std::min(first + row, G::group_out); ++out) {
+        const T* sums = partial + b * sums_size + (out - first);
+        for (std::size_t in = 0; in < G::group_in; ++in) {
+          for (std::size_t i = 0; i < taps; ++i, sums += row) {
+            T total{};
+            for (std::size_t part = 0; part < parts; ++part) total += sums[part * all_blocks * sums_size];
+            gweight[weight_at(group * G::group_out + out, in, tap_order[i])] = total;
+          }
+        }
+      }
+    });
+  }
+
+ private:
+  // packed: the bias, then for each byte of the group's channels and each tap 8 rows of weights, one for each bit.
+  static void pack_weights(std::size_t group, std::size_t first, std::size_t block, const T* weight, const T* bias,
+                           T* packed) {
+    const std::size_t channels = std::min(block, G::group_out - first);
+    std::fill_n(packed, (1 + group_bytes * taps * 8) * block, T{});
+    for (std::size_t j = 0; j < channels; ++j) {
+      const std::size_t out = group * G::group_out + first + j;
+      if (bias) packed[j] = bias[out];
+      const T* w = weight + weight_at(out, 0, 0);
+      for (std::size_t in = 0; in < G::group_in; ++in) {
+        T* to = packed + (1 + in / 8 * taps * 8 + in % 8) * block + j;
+        for (std::size_t tap = 0; tap < taps; ++tap) to[tap * 8 * block] = *w++;
+      }
+    }
+  }
+
+  // The bytes first ... first+count-1 of a group's channels, with zeros around the map and beyond the last byte.
+  static void pad_plane(const std::uint8_t* map, std::size_t group, std::size_t first, std::size_t count,
+                        std::uint8_t* plane) {
+    constexpr std::size_t P = G::padding;
+    const std::size_t row = (G::in_width + 2 * P) * count, bytes = std::min(count, group_bytes - first);
+    std::fill_n(plane, P * row, std::uint8_t{});
+    plane += P * row;
+    for (std::size_t i = 0; i < G::in_height; ++i) {
+      plane = std::fill_n(plane, P * count, std::uint8_t{});
+      for (std::size_t j = 0; j < G::in_width; ++j, map += in_bytes) {
+        for (std::size_t byte = 0; byte < count; ++byte)
+          *plane++ = byte < bytes ? group_byte(map, group, first + byte) : std::uint8_t{};
+      }
+      plane = std::fill_n(plane, P * count, std::uint8_t{});
+    }
+    std::fill_n(plane, P * row, std::uint8_t{});
+  }
+
+  // The spikes of input pixel i meet the output's gradient at (i + padding - k * dilation) / stride wherever that
+  // divides, so the pixels of one phase (i mod stride, in both directions) share their taps, each at a fixed distance.
+  struct gradient_padding {
+    std::size_t low, rows, columns;
+  };
+  static constexpr gradient_padding padding = [] {
+    constexpr std::size_t reach = G::dilation * (G::kernel - 1);
+    constexpr std::size_t low = reach > G::padding ? ceil_div(reach - G::padding, G::stride) : 0;
+    constexpr auto extent = [](std::size_t in, std::size_t out) {
+      return low + std::max(out, (in - 1 + G::padding) / G::stride + 1);
+    };
+    return gradient_padding{low, extent(G::in_height, G::out_height), extent(G::in_width, G::out_width)};
+  }();
+
+  struct phase {
+    std::array<std::size_t, taps> tap{}, pixel{};  // pixel: distance in the padded gradient
+    std::size_t count = 0;
+  };
+  static constexpr auto phases = [] {
+    constexpr std::size_t S = G::stride, from = G::padding + padding.low * S;
+    std::array<phase, S * S> all{};
+    const auto reads = [](std::size_t p, std::size_t k) {
+      return p + from >= k * G::dilation && (p + from - k * G::dilation) % S == 0;
+    };
+    for (std::size_t i = 0; i < S * S; ++i) {
+      const std::size_t py = i / S, px = i % S;
+      if (py >= G::in_height || px >= G::in_width) continue;
+      for (std::size_t k = 0; k < taps; ++k) {
+        const std::size_t ky = k / G::kernel, kx = k % G::kernel;
+        if (!reads(py, ky) || !reads(px, kx)) continue;
+        all[i].tap[all[i].count] = k;
+        all[i].pixel[all[i].count++] =
+            (py + from - ky * G::dilation) / S * padding.columns + (px + from - kx * G::dilation) / S;
+      }
+    }
+    return all;
+  }();
+  static constexpr std::size_t most_taps = [] {
+    std::size_t most = 1;
+    for (const phase& p : phases) most = std::max(most, p.count);
+    return most;
+  }();
+
+  // One kernel keeps up to 9 taps of a phase in registers, of more vectors of output channels where there are fewer taps.
+  static constexpr std::size_t piece_taps = std::min<std::size_t>(9, most_taps);
+  static constexpr std::size_t gradient_vectors = [] {
+    constexpr std::size_t accumulators = simd_registers == 32 ? 18 : 9;
+    std::size_t vectors = 1;
+    while (vectors < 4 && 2 * vectors * piece_taps <= accumulators && vectors < ceil_div(G::group_out, L)) vectors *= 2;
+    return vectors;
+  }();
+  static constexpr std::size_t gradient_block = gradient_vectors * L;
+
+  struct gradient_piece {
+    decltype(&add_lists<T, 1, 1>) add = nullptr;
+    std::size_t phase = 0, first = 0, count = 0;
+    std::array<std::size_t, piece_taps> offsets{};
+  };
+  static constexpr std::size_t piece_count = [] {
+    std::size_t count = 0;
+    for (const phase& p : phases) count += ceil_div(p.count, piece_taps);
+    return count;
+  }();
+  static constexpr auto bare_pieces = [] {
+    std::array<gradient_piece, piece_count> all{};
+    std::size_t piece = 0, first = 0;
+    for (std::size_t i = 0; i < phases.size(); ++i) {
+      for (std::size_t tap = 0; tap < phases[i].count; tap += piece_taps, ++piece) {
+        gradient_piece& p = all[piece];
+        p.phase = i;
+        p.first = first;
+        p.count = std::min(piece_taps, phases[i].count - tap);
+        for (std::size_t j = 0; j < p.count; ++j) p.offsets[j] = phases[i].pixel[tap + j] * gradient_block;
+        first += p.count;
+      }
+    }
+    return all;
+  }();
+  static constexpr auto gradient_pieces = []<std::size_t... I>(std::index_sequence<I...>) {
+    auto all = bare_pieces;
+    ((all[I].add = &add_lists<T, bare_pieces[I].count, gradient_vectors>), ...);
+    return all;
+  }(std::make_index_sequence<piece_count>{});
+  // The taps in the order of their sums: phase after phase. A tap that no pixel reaches comes last, its sum stays 0.
+  static constexpr auto tap_order = [] {
+    std::array<std::size_t, taps> order{};
+    std::array<bool, taps> known{};
+    std::size_t count = 0;
+    for (const phase& p : phases) {
+      for (std::size_t j = 0; j < p.count; ++j) known[order[count++] = p.tap[j]] = true;
+    }
+    for (std::size_t tap = 0; tap < taps; ++tap) {
+      if (!known[tap]) order[count++] = tap;
+    }
+    return order;
+  }();
+
+  // lists[phase][channel]: the spikes of x [items, H, W, B] as positions in padded maps of gradient_block channels.
+  static void list_spikes(std::size_t items, const std::uint8_t* x, std::uint32_t* lists, std::size_t capacity,
+                          std::uint32_t* counts) {
+    constexpr std::size_t S = G::stride, map_pixels = padding.rows * padding.columns;
+    std::fill_n(counts, S * S * in_bytes * 8, std::uint32_t{});
+    for (std::size_t n = 0; n < items; ++n) {
+      for (std::size_t row = 0; row < G::in_height; ++row) {
+        for (std::size_t px = 0; px < std::min(S, G::in_width); ++px) {
+          const std::size_t i = row % S * S + px, first_list = i * in_bytes * 8;
+          if (phases[i].count == 0) continue;
+          const std::size_t columns = ceil_div(G::in_width - px, S);
+          for (std::size_t column = 0; column < columns; column += 8) {
+            const std::uint8_t* pixel = x + ((n * G::in_height + row) * G::in_width + px + column * S) * in_bytes;
+            const std::size_t pixels = std::min<std::size_t>(8, columns - column);
+            const auto at = static_cast<std::uint32_t>(
+                (n * map_pixels + row / S * padding.columns + column) * gradient_block);
+            for (std::size_t byte = 0; byte < in_bytes; ++byte) {
+              std::uint64_t bits = 0;
+              for (std::size_t j = 0; j < pixels; ++j)
+                bits |= std::uint64_t{pixel[j * S * in_bytes + byte]} << (8 * j);
+              const std::size_t list = first_list + byte * 8;
+              append_spikes<gradient_block>(bits, at, lists + list * capacity, capacity, counts + list);
+            }
+          }
+        }
+      }
+    }
+  }
+
+  // gy: the first of `channels` output channels of one item. map [padding.rows, padding.columns, gradient_block]
+  static void pad_gradient(const T* gy, std::size_t channels, T* map) {
+    constexpr std::size_t block = gradient_block;
+    std::fill_n(map, padding.rows * padding.columns * block, T{});
+    map += (padding.low * padding.columns + padding.low) * block;
+    for (std::size_t row = 0; row < G::out_height; ++row, map += padding.columns * block) {
+      for (std::size_t column = 0; column < G::out_width; ++column, gy += G::out_channels) {
+        T* const to = map + column * block;
+        if (channels == block) {
+          std::memcpy(to, gy, block * sizeof(T));
+        } else {
+          std::copy_n(gy, channels, to);
+        }
+      }
+    }
+  }
+};
+
+}  // namespace spikenet::detail
