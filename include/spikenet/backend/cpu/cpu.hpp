@@ -6,6 +6,7 @@
 
 #include <concepts>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 
 #include "spikenet/backend/backend.hpp"
@@ -19,6 +20,7 @@
 #endif
 #include "spikenet/backend/cpu/convolution.hpp"
 #include "spikenet/backend/cpu/neurons.hpp"
+#include "spikenet/backend/cpu/spike_convolution.hpp"
 #include "spikenet/backend/cpu/statistics.hpp"
 #if defined(__clang__)
 #pragma clang diagnostic pop
@@ -68,11 +70,11 @@ class cpu {
   // The same for spikes, x [items, H, W, spike_bytes<Cin>]; see core/spikes.hpp.
   template <class G>
   void conv2d_forward(std::size_t items, const spike_bits* x, const Scalar* weight, const Scalar* bias, Scalar* y) {
-    conv2d_forward<G>(items, unpacked<G>(items, x), weight, bias, y);
+    detail::spike_convolution<Scalar, G>::forward(*pool_, spike_convolution_, items, bytes_of(x), weight, bias, y);
   }
   template <class G>
   void conv2d_backward_weight(std::size_t items, const spike_bits* x, const Scalar* gy, Scalar* gweight) {
-    conv2d_backward_weight<G>(items, unpacked<G>(items, x), gy, gweight);
+    detail::spike_convolution<Scalar, G>::backward_weight(*pool_, spike_convolution_, items, bytes_of(x), gy, gweight);
   }
 
   // Spikes as bits from real numbers, any but 0 being a spike, and the other way round. values [rows, Channels], spikes
@@ -172,12 +174,8 @@ class cpu {
   }
 
  private:
-  template <class G>
-  const Scalar* unpacked(std::size_t items, const spike_bits* x) {
-    Scalar* const values = unpacked_.reserve(items * G::in_size);
-    unpack<G::in_channels>(items * G::in_size / G::in_channels, x, values);
-    return values;
-  }
+  // A byte may be read as what it is.
+  static const std::uint8_t* bytes_of(const spike_bits* x) { return reinterpret_cast<const std::uint8_t*>(x); }
 
   // Row-major views; a column-major one is the transposed matrix in the same memory.
   static auto rows_of(Scalar* p, std::size_t rows, std::size_t columns) {
@@ -192,7 +190,8 @@ class cpu {
 
   std::shared_ptr<detail::thread_pool> pool_ = detail::shared_pool();
   detail::convolution_scratch<Scalar> convolution_;
-  buffer<Scalar> reduction_, unpacked_;
+  detail::spike_convolution_scratch<Scalar> spike_convolution_;
+  buffer<Scalar> reduction_;
 };
 
 }  // namespace spikenet
