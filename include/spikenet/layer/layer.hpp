@@ -86,13 +86,16 @@ template <class Backend, class Signal>
 using held =
     std::conditional_t<Signal::holds == content::spikes && packs_spikes<Backend>, spike_bits, typename Backend::scalar>;
 
+class profile;  // network/profile.hpp
+
 // What a pass over a network hands to every layer.
 template <class Backend>
 struct context {
   Backend& backend;
   workspace<Backend>& scratch;
   const neuron& neurons;
-  bool training;  // batch statistics (and a backward pass to come), or running statistics
+  bool training;             // batch statistics (and a backward pass to come), or running statistics
+  profile* times = nullptr;  // where to note how long layers take; null: nowhere
 };
 
 }  // namespace spikenet

@@ -28,6 +28,7 @@
 #include "spikenet/core/tensor.hpp"
 #include "spikenet/layer/layer.hpp"
 #include "spikenet/network/chain.hpp"
+#include "spikenet/network/profile.hpp"
 
 namespace spikenet {
 
@@ -138,21 +139,13 @@ class network {
     check_images(images, labels.size());
     const std::size_t batch = labels.size();
     forward(images, batch, batch, 0, true);
-    scalar* const logits = read_out(batch, 0, batch);
-
-    const std::span<scalar> gradient(logits_gradient_.reserve(batch * classes), batch * classes);
-    step_result result = judge(std::span<const scalar>(logits, batch * classes), labels);
-    result.loss = loss(classes, std::span<const scalar>(logits, batch * classes), labels, gradient);
-    if (!std::isfinite(result.loss)) throw numeric_error("the loss is not finite");
-
-    // Every timestep has the same share in the mean.
     scalar* const gy = output_gradient_.reserve(output::steps * batch * classes);
-    constexpr scalar share = scalar{1} / static_cast<scalar>(output::steps);
-    backend_.for_each(output::steps * batch * classes,
-                      [gy, g = gradient.data(), n = batch * classes](std::size_t i) { gy[i] = share * g[i % n]; });
+    const step_result result = judge_and_differentiate(labels, loss, gy);
+
     scratch_.clear();
-    context<Backend> c{backend_, scratch_, neurons_, true};
+    context<Backend> c{backend_, scratch_, neurons_, true, times_};
     chain_.backward(c, {input_.data(), batch}, {output_.data(), batch}, {gy, batch}, {nullptr, batch});
+    const detail::profile_scope timed(times_, detail::pass::backward, "update");
     check_gradients();
     const auto update_statistics = [&]<class M>(detail::no_path, M& module) {
       if constexpr (requires { module.update_statistics(batch); }) module.update_statistics(batch);
@@ -166,6 +159,7 @@ class network {
   template <class Optimizer>
   void update(const Optimizer& optimizer) {
     optimizer.validate();
+    const detail::profile_scope timed(times_, detail::pass::backward, "update");
     if (optimizer_kind_ != &kind_of<Optimizer>) restore_updates<Optimizer>(updates_, 0);
     ++updates_;
     optimizer(backend_, optimizer_step<scalar>{values_.data(), gradients_.data(), moments_.data(), arena_size_,
@@ -299,6 +293,10 @@ class network {
     updates_ = updates;
   }
 
+  // From now on every pass adds the time of each layer to `times`, which must live as long; null: no more. The
+  // network's results are the same; see network/profile.hpp.
+  void profile_into(profile* times) noexcept { times_ = times; }
+
   const neuron& neurons() const noexcept { return neurons_; }
   std::size_t parameter_count() const noexcept { return parameter_count_; }
 
@@ -398,8 +396,19 @@ class network {
 
   // Runs `size` of the `batch` images, from number `first` on.
   void forward(std::span<const scalar> images, std::size_t batch, std::size_t size, std::size_t first, bool training) {
-    constexpr std::size_t pixels = height * width;
     scalar* const in = input_.reserve(input::steps * size * input::size);
+    take_in(images, batch, size, first, in);
+    output_.reserve(output::steps * size * item_length<output, output_value>);
+    if (training) training_batch_ = size;
+    scratch_.clear();
+    context<Backend> c{backend_, scratch_, neurons_, training, times_};
+    chain_.forward(c, {in, size}, {output_.data(), size});
+  }
+
+  // Channels innermost; throws numeric_error where a value is not finite.
+  void take_in(std::span<const scalar> images, std::size_t batch, std::size_t size, std::size_t first, scalar* in) {
+    const detail::profile_scope timed(times_, detail::pass::forward, "input");
+    constexpr std::size_t pixels = height * width;
     bool finite = true;
     for (std::size_t t = 0; t < input::steps; ++t) {
       const scalar* from = images.data() + (t * batch + first) * input::size;
@@ -415,11 +424,24 @@ class network {
       }
     }
     if (!finite) throw_not_finite(images);
-    output_.reserve(output::steps * size * item_length<output, output_value>);
-    if (training) training_batch_ = size;
-    scratch_.clear();
-    context<Backend> c{backend_, scratch_, neurons_, training};
-    chain_.forward(c, {in, size}, {output_.data(), size});
+  }
+
+  // The loss of the last forward pass, and its gradient gy [steps, N, classes] at the last layer's output.
+  template <class Loss>
+  step_result judge_and_differentiate(std::span<const std::int32_t> labels, const Loss& loss, scalar* gy) {
+    const detail::profile_scope timed(times_, detail::pass::backward, "loss");
+    const std::size_t batch = labels.size();
+    const std::span<const scalar> logits(read_out(batch, 0, batch), batch * classes);
+    const std::span<scalar> gradient(logits_gradient_.reserve(batch * classes), batch * classes);
+    step_result result = judge(logits, labels);
+    result.loss = loss(classes, logits, labels, gradient);
+    if (!std::isfinite(result.loss)) throw numeric_error("the loss is not finite");
+
+    // Every timestep has the same share in the mean.
+    constexpr scalar share = scalar{1} / static_cast<scalar>(output::steps);
+    backend_.for_each(output::steps * batch * classes,
+                      [gy, g = gradient.data(), n = batch * classes](std::size_t i) { gy[i] = share * g[i % n]; });
+    return result;
   }
 
   [[noreturn]] static void throw_not_finite(std::span<const scalar> images) {
@@ -472,6 +494,7 @@ class network {
   storage<output_value> output_;
   storage<scalar> input_, output_gradient_, logits_, logits_gradient_;
   std::size_t training_batch_ = 0, logits_size_ = 0;
+  profile* times_ = nullptr;
 };
 
 }  // namespace spikenet

@@ -13,6 +13,7 @@
 #include "spikenet/layer/tdbn.hpp"
 #include "spikenet/network/name.hpp"
 #include "spikenet/network/observation.hpp"
+#include "spikenet/network/profile.hpp"
 #include "spikenet/network/real_view.hpp"
 
 namespace spikenet::detail {
@@ -44,9 +45,10 @@ struct single_stage {
   static std::string name() { return naming<L>::name(Index); }
 
   void forward(context<Backend>& c, tensor<In, const held<Backend, In>> x, tensor<output, held<Backend, output>> y) {
+    const profile_scope timed(c.times, pass::forward, name);
     named_errors(&name, [&] { run(c, x, y); });
   }
-  // The same, adding no name to errors.
+  // The same without the layer's name, in errors and profiles.
   void run(context<Backend>& c, tensor<In, const held<Backend, In>> x, tensor<output, held<Backend, output>> y) {
     const input_view in(c, x);
     if constexpr (is_held<output> || makes_packed<module_type>) {
@@ -59,6 +61,11 @@ struct single_stage {
     }
   }
   void backward(context<Backend>& c, tensor<In, const held<Backend, In>> x,
+                tensor<output, const held<Backend, output>> y, tensor<output, const scalar> gy, tensor<In, scalar> gx) {
+    const profile_scope timed(c.times, pass::backward, name);
+    run_back(c, x, y, gy, gx);
+  }
+  void run_back(context<Backend>& c, tensor<In, const held<Backend, In>> x,
                 tensor<output, const held<Backend, output>> y, tensor<output, const scalar> gy, tensor<In, scalar> gx) {
     const input_view in(c, x);
     const output_view out(c, y);
@@ -116,6 +123,7 @@ struct tdbn_lif_stage {
 
   static std::string norm_name() { return naming<Norm>::name(Index); }
   static std::string spike_name() { return naming<Spike>::name(Index + 1); }
+  static std::string joint_name() { return norm_name() + " + " + spike_name(); }
   static constexpr const scalar* no_residual = nullptr;
 
   using in_value = held<Backend, In>;
@@ -128,6 +136,7 @@ struct tdbn_lif_stage {
   template <class Residual>
   void forward_with_residual(context<Backend>& c, tensor<In, const in_value> in, tensor<output, out_value> y,
                              const Residual* residual) {
+    const profile_scope timed(c.times, pass::forward, joint_name);
     const real_view<Backend, In> view(c, in);
     const tensor<In, const scalar> x = *view;
     named_errors(&norm_name, [&] { norm.prepare(c, x); });
@@ -147,6 +156,7 @@ struct tdbn_lif_stage {
   template <class Residual>
   void backward_with_residual(context<Backend>& c, tensor<In, const in_value> in, tensor<output, const scalar> gy,
                               const Residual* residual, scalar* gsum, tensor<In, scalar> gx) {
+    const profile_scope timed(c.times, pass::backward, joint_name);
     const real_view<Backend, In> view(c, in);
     const tensor<In, const scalar> x = *view;
     std::array<double, 2 * channels> sums;
