@@ -22,6 +22,7 @@
 #include "spikenet/backend/cpu/neurons.hpp"
 #include "spikenet/backend/cpu/spike_convolution.hpp"
 #include "spikenet/backend/cpu/statistics.hpp"
+#include "spikenet/backend/cpu/winograd.hpp"
 #if defined(__clang__)
 #pragma clang diagnostic pop
 #endif
@@ -35,6 +36,10 @@ struct one_by_one;
 // against.
 struct real_spikes;
 
+// Option: no fast algorithm for the gradient of a convolution by its input, which rounds differently, though no worse
+// to speak of. Slower; for comparisons.
+struct direct_convolution;
+
 template <std::floating_point Scalar, class... Options>
 class cpu {
  public:
@@ -43,6 +48,10 @@ class cpu {
   using storage = buffer<T>;
   static constexpr bool fuses_stages = !(std::same_as<Options, one_by_one> || ...);
   static constexpr bool packs_spikes = !(std::same_as<Options, real_spikes> || ...);
+
+  static_assert(((std::same_as<Options, one_by_one> || std::same_as<Options, real_spikes> ||
+                  std::same_as<Options, direct_convolution>)&&...),
+                "spikenet: cpu takes the options one_by_one, real_spikes, direct_convolution");
 
   // f(i) for i = 0 ... count-1, in any order. For element-wise layers, user-written ones among them.
   template <class F>
@@ -60,7 +69,11 @@ class cpu {
   }
   template <class G>
   void conv2d_backward_input(std::size_t items, const Scalar* gy, const Scalar* weight, Scalar* gx) {
-    detail::convolution<Scalar, G>::backward_input(*pool_, convolution_, items, gy, weight, gx);
+    if constexpr (detail::winograd_convolution<Scalar, G>::applies && !always_direct) {
+      detail::winograd_convolution<Scalar, G>::backward_input(*pool_, winograd_, items, gy, weight, gx);
+    } else {
+      detail::convolution<Scalar, G>::backward_input(*pool_, convolution_, items, gy, weight, gx);
+    }
   }
   template <class G>
   void conv2d_backward_weight(std::size_t items, const Scalar* x, const Scalar* gy, Scalar* gweight) {
@@ -174,6 +187,8 @@ class cpu {
   }
 
  private:
+  static constexpr bool always_direct = (std::same_as<Options, direct_convolution> || ...);
+
   // A byte may be read as what it is.
   static const std::uint8_t* bytes_of(const spike_bits* x) { return reinterpret_cast<const std::uint8_t*>(x); }
 
@@ -191,6 +206,7 @@ class cpu {
   std::shared_ptr<detail::thread_pool> pool_ = detail::shared_pool();
   detail::convolution_scratch<Scalar> convolution_;
   detail::spike_convolution_scratch<Scalar> spike_convolution_;
+  detail::winograd_scratch<Scalar> winograd_;
   buffer<Scalar> reduction_;
 };
 
