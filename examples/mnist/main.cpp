@@ -117,6 +117,19 @@ void add_firing_rates_options(CLI::App& app, mnist::firing_rates_options& o) {
   app.add_flag("--csv", o.csv, "Write firing-rates.csv there, too");
 }
 
+void add_profile_options(CLI::App& app, mnist::profile_options& o) {
+  app.option_defaults()->group("Program");
+  CLI::Option* const checkpoint =
+      app.add_option("--checkpoint", o.checkpoint, "The model.safetensors of a training [an untrained network]")
+          ->check(CLI::ExistingFile);
+  app.add_option("--width", o.model.width, "Channels of the first blocks")->check(count)->excludes(checkpoint);
+  app.add_option("--steps", o.model.steps, "Timesteps")->check(count)->excludes(checkpoint);
+  app.add_option("--data", o.data, "Directory with the training images and labels, plain or gzip")
+      ->check(CLI::ExistingDirectory);
+  app.add_option("--batch_size", o.batch_size, "Images in a step")->check(count);
+  app.add_option("--repeat", o.steps, "Steps to take the mean of")->check(whole_number(1, 10'000));
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -142,16 +155,22 @@ int main(int argc, char** argv) {
   CLI::App& rates = *app.add_subcommand("firing-rates", "Shows how often the neurons of each layer fire, as a chart");
   add_firing_rates_options(rates, rates_options);
 
+  mnist::profile_options profile_options;
+  CLI::App& profile = *app.add_subcommand("profile", "Shows how long each layer takes, in training and in evaluation");
+  add_profile_options(profile, profile_options);
+
   bool no_cuda = false;
-  for (const auto& [command, threads] :
-       {std::pair{&train, &train_options.threads}, {&test, &test_options.threads}, {&rates, &rates_options.threads}}) {
+  for (const auto& [command, threads] : {std::pair{&train, &train_options.threads},
+                                         {&test, &test_options.threads},
+                                         {&rates, &rates_options.threads},
+                                         {&profile, &profile_options.threads}}) {
     command->add_option("--threads", *threads, "To compute with; 0: one for each core")->check(whole_number(0, 1024));
     command->add_flag("--no_cuda", no_cuda, "Compute on the CPU, which is all there is");
   }
 
   try {
     app.parse(argc, argv);
-    if (app.get_subcommands().empty()) throw CLI::RequiredError("A command, train or test or firing-rates,");
+    if (app.get_subcommands().empty()) throw CLI::RequiredError("A command, train or test or firing-rates or profile,");
     for (const CLI::Option* option : train.get_options())
       if (option->count() > 0) train_options.given.insert(option->get_single_name());
     const auto reason = mnist::why_not_built(train_options.model.width, train_options.model.steps);
@@ -166,6 +185,7 @@ int main(int argc, char** argv) {
     if (train.parsed()) return mnist::train(train_options);
     if (test.parsed()) mnist::test(test_options);
     if (rates.parsed()) mnist::firing_rates(rates_options);
+    if (profile.parsed()) mnist::profile(profile_options);
     return 0;
   } catch (const std::bad_alloc&) {
     std::fprintf(stderr, "spikenet-mnist: There is not enough memory; smaller batches need less.\n");

@@ -43,6 +43,7 @@ class model_of final : public model {
   void restore(const spikenet::checkpoint& from, const optimizer& rule) override {
     std::visit([&](const auto& chosen) { from.restore(net_, chosen); }, rule);
   }
+  void profile_into(spikenet::profile* times) override { net_.profile_into(times); }
   std::size_t parameter_count() const override { return net_.parameter_count(); }
 
  private:

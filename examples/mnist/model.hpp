@@ -57,6 +57,7 @@ class model {
                                const spikenet::training_state& state,
                                const spikenet::safetensors_metadata& metadata) = 0;
   virtual void restore(const spikenet::checkpoint& from, const optimizer& rule) = 0;
+  virtual void profile_into(spikenet::profile* times) = 0;
   virtual std::size_t parameter_count() const = 0;
 };
 

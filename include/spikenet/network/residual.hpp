@@ -111,7 +111,10 @@ class residual_shortcut {
       stage_.backward(c, x, result(x), {gy, x.batch}, {through, x.batch});
       gy = through;
     }
-    if (gx) c.backend.for_each(gx.size(), [out = gx.data, gy](std::size_t i) { out[i] += gy[i]; });
+    if (gx) {
+      const profile_scope timed(c.times, pass::backward, "sum");
+      c.backend.for_each(gx.size(), [out = gx.data, gy](std::size_t i) { out[i] += gy[i]; });
+    }
     c.scratch.give_back(taken);
   }
 
@@ -186,6 +189,7 @@ class plain_residual {
  private:
   static void add(context<Backend>& c, tensor<main_output, const main_value> from_main,
                   tensor<branch, const held<Backend, branch>> from_shortcut, tensor<sum, scalar> total) {
+    const profile_scope timed(c.times, pass::forward, "sum");
     const real_view<Backend, main_output> main(c, from_main);
     const real_view<Backend, branch> shortcut(c, from_shortcut);
     c.backend.for_each(total.size(), [m = (*main).data, s = (*shortcut).data, out = total.data,

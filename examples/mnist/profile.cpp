@@ -1,0 +1,122 @@
+// Where the time of a training step and of an evaluation goes.
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <span>
+#include <spikenet/network/profile.hpp>
+#include <spikenet/spikenet.hpp>
+#include <string>
+#include <utility>
+
+#include "checkpoint.hpp"
+#include "checksum.hpp"
+#include "commands.hpp"
+#include "data.hpp"
+
+namespace mnist {
+
+namespace {
+
+double seconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+// Convolutions and linear layers are the rest.
+bool is_element_wise(const std::string& name) {
+  const std::string last = name.substr(name.rfind('.') + 1);
+  return last.starts_with("bn") || last.starts_with("spike") || last == "sum" || name.ends_with("downsample.1");
+}
+
+void print_table(const spikenet::profile& times, std::size_t steps) {
+  const double per_step = 1e3 / static_cast<double>(steps), total = times.total();
+  std::size_t width = 5;
+  for (const auto& layer : times.layers()) width = std::max(width, layer.name.size());
+  const auto column = static_cast<int>(width);
+  std::printf("%-*s  forward, ms  backward, ms   share\n%s\n", column, "layer", std::string(width + 36, '-').c_str());
+  double forward = 0, backward = 0, element_wise = 0;
+  for (const auto& layer : times.layers()) {
+    const double both = layer.forward + layer.backward;
+    std::printf("%-*s  %11.3f  %12.3f  %5.1f %%\n", column, layer.name.c_str(), per_step * layer.forward,
+                per_step * layer.backward, 100 * both / total);
+    forward += layer.forward;
+    backward += layer.backward;
+    if (is_element_wise(layer.name)) element_wise += both;
+  }
+  std::printf("%s\n%-*s  %11.3f  %12.3f\n", std::string(width + 36, '-').c_str(), column, "all", per_step * forward,
+              per_step * backward);
+  std::printf("tdBN, neurons and residual sums: %.1f %%\n", 100 * element_wise / total);
+}
+
+double firing_rate(model& net, std::span<const float> images) {
+  spikenet::monitor monitor;
+  net.evaluate(images, monitor);
+  double spikes = 0, chances = 0;
+  for (const auto& layer : monitor.neurons()) {
+    spikes += layer.rate() * static_cast<double>(layer.neurons);
+    chances += static_cast<double>(layer.neurons);
+  }
+  return spikes / chances;
+}
+
+}  // namespace
+
+void profile(const profile_options& options) {
+  spikenet::set_cpu_threads(options.threads);
+  check_sums(options.data);
+  const spikenet::image_dataset images = read_images(options.data, "train");
+
+  saved_model made;
+  if (options.checkpoint) {
+    made = load_model(*options.checkpoint);
+  } else {
+    made.info = {options.model, spikenet::normalise::of(images)};
+    made.net = make_model(options.model, spikenet::seed{1});
+  }
+  model& net = *made.net;
+
+  const std::size_t count = std::min(images.size(), options.batch_size * (options.warm_up + options.steps));
+  const spikenet::batch_loader<float> loader{
+      spikenet::subset{images}.first(count),
+      {.batch_size = options.batch_size, .shuffle = true, .normalisation = made.info.normalisation}};
+  const optimizer rule = spikenet::adam{.learning_rate = 1e-5};  // that the weights stay about what they are
+
+  spikenet::profile training, evaluation;
+  double training_seconds = 0, evaluation_seconds = 0, rate = 0;
+  std::size_t step = 0, measured = 0, seen = 0;
+  for (const auto& batch : loader.epoch(0)) {
+    const bool warm = step++ >= options.warm_up;
+    if (batch.size() < options.batch_size) break;
+    if (!warm) rate = firing_rate(net, batch.images);
+    net.profile_into(warm ? &training : nullptr);
+    const auto start = std::chrono::steady_clock::now();
+    net.train_step(batch.images, batch.labels, rule, 0);
+    const double trained = seconds_since(start);
+
+    net.profile_into(warm ? &evaluation : nullptr);
+    const auto again = std::chrono::steady_clock::now();
+    net.test_step(batch.images, batch.labels);
+    if (!warm) continue;
+    training_seconds += trained;
+    evaluation_seconds += seconds_since(again);
+    ++measured;
+    seen += batch.size();
+  }
+  if (measured == 0)
+    throw spikenet::argument_error("There are " + std::to_string(images.size()) + " training images, which are not " +
+                                   std::to_string(options.warm_up + 1) + " batches of " +
+                                   std::to_string(options.batch_size) + " (--batch_size).");
+
+  std::printf("network     %s: width %zu, %zu timesteps, %zu parameters\n",
+              options.checkpoint ? options.checkpoint->c_str() : "untrained", made.info.model.width,
+              made.info.model.steps, net.parameter_count());
+  std::printf("firing      %.1f %% of the neurons at a timestep\n", 100 * rate);
+  std::printf("processor   %zu threads\n", spikenet::cpu_threads());
+  std::printf("\nA training step of %zu images, mean of %zu: %.0f images/s\n\n", options.batch_size, measured,
+              static_cast<double>(seen) / training_seconds);
+  print_table(training, measured);
+  std::printf("\nAn evaluation of %zu images, mean of %zu: %.0f images/s\n\n", options.batch_size, measured,
+              static_cast<double>(seen) / evaluation_seconds);
+  print_table(evaluation, measured);
+}
+
+}  // namespace mnist
