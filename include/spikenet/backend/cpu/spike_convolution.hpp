@@ -46,7 +46,9 @@ struct spike_convolution_scratch {
   buffer<std::uint32_t> counts;    // lengths of these lists
 };
 
-inline constexpr std::size_t table_rows = 256;
+// A table has 256 rows; some more between one table and the next keep the rows that every table has hot (no spike, one
+// spike) from falling into the same few sets of the caches.
+inline constexpr std::size_t table_rows = 256 + 11;
 
 // table[b] = sum of weights[i] over the bits i of b, in rows of Vectors vectors, for b < 2^bits.
 template <class T, std::size_t Vectors>
@@ -132,12 +134,12 @@ template <class T, std::size_t Vectors>
 
 // Which bits of a byte are set: their numbers, in order, and how many.
 struct bit_positions {
-  std::array<std::array<std::uint8_t, 8>, 256> at{};
+  std::array<std::array<std::uint32_t, 8>, 256> at{};
   std::array<std::uint8_t, 256> count{};
 
   constexpr bit_positions() {
     for (std::size_t byte = 0; byte < 256; ++byte) {
-      for (std::uint8_t bit = 0; bit < 8; ++bit) {
+      for (std::uint32_t bit = 0; bit < 8; ++bit) {
         if (byte >> bit & 1) at[byte][count[byte]++] = bit;
       }
     }
@@ -155,20 +157,43 @@ constexpr std::uint64_t transpose_bits(std::uint64_t m) {
   return m ^ t ^ (t << 28);
 }
 
+// Byte i of the result is x[i * step], for i < count <= 8. Unrolled, since the lists of narrow layers are short work.
+[[gnu::always_inline]] inline std::uint64_t gather_bytes(const std::uint8_t* x, std::size_t step, std::size_t count) {
+  const auto byte = [=](std::size_t i) { return std::uint64_t{x[i * step]} << (8 * i); };
+  switch (count) {
+    case 8:
+      return byte(0) | byte(1) | byte(2) | byte(3) | byte(4) | byte(5) | byte(6) | byte(7);
+    case 7:
+      return byte(0) | byte(1) | byte(2) | byte(3) | byte(4) | byte(5) | byte(6);
+    case 6:
+      return byte(0) | byte(1) | byte(2) | byte(3) | byte(4) | byte(5);
+    case 4:
+      return byte(0) | byte(1) | byte(2) | byte(3);
+    default: {
+      std::uint64_t bits = 0;
+      for (std::size_t i = 0; i < count; ++i) bits |= byte(i);
+      return bits;
+    }
+  }
+}
+
 // Appends to the list of each of 8 channels the positions first + i * Step of the pixels i that have a spike in it.
 // bits: byte i is pixel i. A list takes up to 8 values beyond its end.
 template <std::size_t Step>
 [[gnu::always_inline]] inline void append_spikes(std::uint64_t bits, std::uint32_t first, std::uint32_t* lists,
                                                  std::size_t capacity, std::uint32_t* counts) {
-  typedef std::uint8_t bytes __attribute__((vector_size(8)));
   typedef std::uint32_t words __attribute__((vector_size(32)));
   bits = transpose_bits(bits);
-  for (std::size_t c = 0; c < 8; ++c, bits >>= 8, lists += capacity) {
-    const std::size_t mask = bits & 255;
-    const words at = __builtin_convertvector(load<bytes>(positions_of_bits.at[mask].data()), words);
-    store(lists + counts[c], at * static_cast<std::uint32_t>(Step) + first);
-    counts[c] += positions_of_bits.count[mask];
+  std::uint32_t length[8];
+  std::memcpy(length, counts, sizeof length);
+  SPIKENET_UNROLL
+  for (std::size_t c = 0; c < 8; ++c) {
+    const std::size_t mask = bits >> (8 * c) & 255;
+    const words at = load<words>(positions_of_bits.at[mask].data()) * static_cast<std::uint32_t>(Step) + first;
+    store(lists + c * capacity + length[c], at);
+    length[c] += positions_of_bits.count[mask];
   }
+  std::memcpy(counts, length, sizeof length);
 }
 
 // sums[c][i] += sum over the spikes s of list c of gradient[offsets[i] + s], for Taps rows of Vectors vectors each.
@@ -202,6 +227,13 @@ template <class T, std::size_t Taps, std::size_t Vectors>
       for (std::size_t q = 0; q < Vectors; ++q) store(sums + (i * Vectors + q) * L, sum[i][q]);
     }
   }
+}
+
+// sums += terms, of whole vectors.
+template <class T>
+[[gnu::noinline]] void add_vectors(T* sums, const T* terms, std::size_t size) {
+  using V = simd<T>;
+  for (std::size_t i = 0; i < size; i += lanes<T>) store(sums + i, load<V>(sums + i) + load<V>(terms + i));
 }
 
 template <class T, class G>
@@ -387,14 +419,14 @@ class spike_convolution {
 
     pool.run(all_blocks, [&](std::size_t b, std::size_t) {
       const std::size_t group = b / blocks, first = b % blocks * row;
+      T* const sums = partial + b * sums_size;
+      for (std::size_t part = 1; part < parts; ++part)
+        add_vectors<T>(sums, sums + part * all_blocks * sums_size, sums_size);
       for (std::size_t out = first; out < std::min(first + row, G::group_out); ++out) {
-        const T* sums = partial + b * sums_size + (out - first);
+        const T* sum = sums + (out - first);
         for (std::size_t in = 0; in < G::group_in; ++in) {
-          for (std::size_t i = 0; i < taps; ++i, sums += row) {
-            T total{};
-            for (std::size_t part = 0; part < parts; ++part) total += sums[part * all_blocks * sums_size];
-            gweight[weight_at(group * G::group_out + out, in, tap_order[i])] = total;
-          }
+          for (std::size_t i = 0; i < taps; ++i, sum += row)
+            gweight[weight_at(group * G::group_out + out, in, tap_order[i])] = *sum;
         }
       }
     });
@@ -549,9 +581,7 @@ class spike_convolution {
             const auto at = static_cast<std::uint32_t>(
                 (n * map_pixels + row / S * padding.columns + column) * gradient_block);
             for (std::size_t byte = 0; byte < in_bytes; ++byte) {
-              std::uint64_t bits = 0;
-              for (std::size_t j = 0; j < pixels; ++j)
-                bits |= std::uint64_t{pixel[j * S * in_bytes + byte]} << (8 * j);
+              const std::uint64_t bits = gather_bytes(pixel + byte, S * in_bytes, pixels);
               const std::size_t list = first_list + byte * 8;
               append_spikes<gradient_block>(bits, at, lists + list * capacity, capacity, counts + list);
             }
@@ -563,19 +593,20 @@ class spike_convolution {
 
   // gy: the first of `channels` output channels of one item. map [padding.rows, padding.columns, gradient_block]
   static void pad_gradient(const T* gy, std::size_t channels, T* map) {
-    constexpr std::size_t block = gradient_block;
-    std::fill_n(map, padding.rows * padding.columns * block, T{});
-    map += (padding.low * padding.columns + padding.low) * block;
-    for (std::size_t row = 0; row < G::out_height; ++row, map += padding.columns * block) {
-      for (std::size_t column = 0; column < G::out_width; ++column, gy += G::out_channels) {
-        T* const to = map + column * block;
-        if (channels == block) {
-          std::memcpy(to, gy, block * sizeof(T));
-        } else {
-          std::copy_n(gy, channels, to);
-        }
+    constexpr std::size_t block = gradient_block, row_size = padding.columns * block, low = padding.low;
+    map = std::fill_n(map, low * row_size, T{});
+    for (std::size_t row = 0; row < G::out_height; ++row, gy += G::out_width * G::out_channels) {
+      map = std::fill_n(map, low * block, T{});
+      if (channels == block) {
+        for (std::size_t column = 0; column < G::out_width; ++column, map += block)
+          std::memcpy(map, gy + column * G::out_channels, block * sizeof(T));
+      } else {
+        for (std::size_t column = 0; column < G::out_width; ++column)
+          map = std::fill_n(std::copy_n(gy + column * G::out_channels, channels, map), block - channels, T{});
       }
+      map = std::fill_n(map, (padding.columns - low - G::out_width) * block, T{});
     }
+    std::fill_n(map, (padding.rows - low - G::out_height) * row_size, T{});
   }
 };
 
