@@ -1,5 +1,5 @@
-// The convolutions of packed spikes on one core, beside the dense ones and what the core can do at most. The figures are
-// those of the dense convolution they replace: its operations over the time taken, whatever the firing rate.
+// The convolutions of packed spikes on one core, beside the dense ones and what the core can do at most. The figures
+// are those of the dense convolution they replace: its operations over the time taken, whatever the firing rate.
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
@@ -67,8 +67,8 @@ template <class G>
 void spike_forward(benchmark::State& state) {
   problem<G> p(state);
   for (auto _ : state) {
-    spikenet::detail::spike_convolution<float, G>::forward(p.pool, p.scratch, p.items, p.packed.data(),
-                                                           p.weight.data(), nullptr, p.y.data());
+    spikenet::detail::spike_convolution<float, G>::forward(p.pool, p.scratch, p.items, p.packed.data(), p.weight.data(),
+                                                           nullptr, p.y.data());
     benchmark::ClobberMemory();
   }
   p.report(state);

@@ -1,4 +1,6 @@
 // The convolutions of packed spikes against the dense ones in double, and against themselves at other thread counts.
+#include "spikenet/backend/cpu/spike_convolution.hpp"
+
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -9,7 +11,6 @@
 
 #include "catch.hpp"
 #include "spikenet/backend/cpu/cpu.hpp"
-#include "spikenet/backend/cpu/spike_convolution.hpp"
 #include "spikenet/core/random.hpp"
 #include "unit/support.hpp"
 

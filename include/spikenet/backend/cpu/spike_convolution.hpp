@@ -1,9 +1,9 @@
-// Convolutions of spikes kept as bits: x [items, H, W, B] of bytes with B = ceil(Cin / 8), where channel c of a pixel is
-// bit c % 8 of its byte c / 8 and the bits beyond the last channel are 0. Everything else is as in convolution.hpp.
+// Convolutions of spikes kept as bits: x [items, H, W, B] of bytes with B = ceil(Cin / 8), where channel c of a pixel
+// is bit c % 8 of its byte c / 8 and the bits beyond the last channel are 0. Everything else is as in convolution.hpp.
 //
-// Forward is look-up: 8 spikes have 256 combinations, so for each byte of channels and each tap of the window there is a
-// table of what they may add to a block of output channels. A pixel then costs one load and one addition of a row for 8
-// input channels, whatever the firing rate, with no branch; at the usual rates most look-ups hit a few hot rows. One
+// Forward is look-up: 8 spikes have 256 combinations, so for each byte of channels and each tap of the window there is
+// a table of what they may add to a block of output channels. A pixel then costs one load and one addition of a row for
+// 8 input channels, whatever the firing rate, with no branch; at the usual rates most look-ups hit a few hot rows. One
 // cache line a row and as many bytes of channels at a time as have their tables in the second-level cache.
 //
 // The gradient by the weights is sparse: each input channel's spikes become a list of positions in a zero-padded map of
@@ -33,20 +33,22 @@ namespace spikenet::detail {
 template <class T>
 struct spike_convolution_scratch {
   // forward
-  buffer<T> weights;               // rows of the tables that belong to a single channel, and the biases
-  buffer<T> tables;                // one slice for each worker
-  buffer<T> sums;                  // sums over the slices so far, for each worker
-  buffer<std::uint8_t> planes;     // padded maps, one slice of bytes after another
-  buffer<std::uint32_t> windows;   // where the window of each output pixel begins
-  buffer<std::uint32_t> taps;      // where the byte of each table lies in a window
+  buffer<T> weights;              // rows of the tables that belong to a single channel, and the biases
+  buffer<T> tables;               // one slice for each worker
+  buffer<T> sums;                 // sums over the slices so far, for each worker
+  buffer<std::uint8_t> planes;    // padded maps, one slice of bytes after another
+  buffer<std::uint32_t> windows;  // where the window of each output pixel begins
+  buffer<std::uint32_t> taps;     // where the byte of each table lies in a window
   // gradient by the weights
-  buffer<T> partial;               // one sum for each part of the items
-  buffer<T> gradients;             // padded maps of the output's gradient, for each worker
-  buffer<std::uint32_t> lists;     // positions of the spikes, for each worker
-  buffer<std::uint32_t> counts;    // lengths of these lists
+  buffer<T> partial;             // one sum for each part of the items
+  buffer<T> gradients;           // padded maps of the output's gradient, for each worker
+  buffer<std::uint32_t> lists;   // positions of the spikes, for each worker
+  buffer<std::uint32_t> counts;  // lengths of these lists
 };
 
-inline constexpr std::size_t table_rows = 256;
+// A table has 256 rows; some more between one table and the next keep the rows that every table has hot (no spike, one
+// spike) from falling into the same few sets of the caches.
+inline constexpr std::size_t table_rows = 256 + 11;
 
 // table[b] = sum of weights[i] over the bits i of b, in rows of Vectors vectors, for b < 2^bits.
 template <class T, std::size_t Vectors>
@@ -132,12 +134,12 @@ template <class T, std::size_t Vectors>
 
 // Which bits of a byte are set: their numbers, in order, and how many.
 struct bit_positions {
-  std::array<std::array<std::uint8_t, 8>, 256> at{};
+  std::array<std::array<std::uint32_t, 8>, 256> at{};
   std::array<std::uint8_t, 256> count{};
 
   constexpr bit_positions() {
     for (std::size_t byte = 0; byte < 256; ++byte) {
-      for (std::uint8_t bit = 0; bit < 8; ++bit) {
+      for (std::uint32_t bit = 0; bit < 8; ++bit) {
         if (byte >> bit & 1) at[byte][count[byte]++] = bit;
       }
     }
@@ -155,20 +157,45 @@ constexpr std::uint64_t transpose_bits(std::uint64_t m) {
   return m ^ t ^ (t << 28);
 }
 
+// Byte i of the result is x[i * step], for i < count <= 8. Unrolled, since the lists of narrow layers are short work.
+[[gnu::always_inline]] inline std::uint64_t gather_bytes(const std::uint8_t* x, std::size_t step, std::size_t count) {
+  const auto byte = [=](std::size_t i) { return std::uint64_t{x[i * step]} << (8 * i); };
+  switch (count) {
+    case 8:
+      return byte(0) | byte(1) | byte(2) | byte(3) | byte(4) | byte(5) | byte(6) | byte(7);
+    case 7:
+      return byte(0) | byte(1) | byte(2) | byte(3) | byte(4) | byte(5) | byte(6);
+    case 6:
+      return byte(0) | byte(1) | byte(2) | byte(3) | byte(4) | byte(5);
+    case 4:
+      return byte(0) | byte(1) | byte(2) | byte(3);
+    default: {
+      std::uint64_t bits = 0;
+      for (std::size_t i = 0; i < count; ++i) bits |= byte(i);
+      return bits;
+    }
+  }
+}
+
 // Appends to the list of each of 8 channels the positions first + i * Step of the pixels i that have a spike in it.
 // bits: byte i is pixel i. A list takes up to 8 values beyond its end.
 template <std::size_t Step>
 [[gnu::always_inline]] inline void append_spikes(std::uint64_t bits, std::uint32_t first, std::uint32_t* lists,
                                                  std::size_t capacity, std::uint32_t* counts) {
-  typedef std::uint8_t bytes __attribute__((vector_size(8)));
   typedef std::uint32_t words __attribute__((vector_size(32)));
   bits = transpose_bits(bits);
-  for (std::size_t c = 0; c < 8; ++c, bits >>= 8, lists += capacity) {
-    const std::size_t mask = bits & 255;
-    const words at = __builtin_convertvector(load<bytes>(positions_of_bits.at[mask].data()), words);
-    store(lists + counts[c], at * static_cast<std::uint32_t>(Step) + first);
-    counts[c] += positions_of_bits.count[mask];
+  std::uint32_t length[8];
+  std::memcpy(length, counts, sizeof length);
+  SPIKENET_UNROLL
+  for (std::size_t c = 0; c < 8; ++c) {
+    const std::size_t mask = bits >> (8 * c) & 255;
+    words at;  // eight words at any width of register, so not to be passed to a function
+    std::memcpy(&at, positions_of_bits.at[mask].data(), sizeof at);
+    at = at * static_cast<std::uint32_t>(Step) + first;
+    std::memcpy(lists + c * capacity + length[c], &at, sizeof at);
+    length[c] += positions_of_bits.count[mask];
   }
+  std::memcpy(counts, length, sizeof length);
 }
 
 // sums[c][i] += sum over the spikes s of list c of gradient[offsets[i] + s], for Taps rows of Vectors vectors each.
@@ -204,6 +231,13 @@ template <class T, std::size_t Taps, std::size_t Vectors>
   }
 }
 
+// sums += terms, of whole vectors.
+template <class T>
+[[gnu::noinline]] void add_vectors(T* sums, const T* terms, std::size_t size) {
+  using V = simd<T>;
+  for (std::size_t i = 0; i < size; i += lanes<T>) store(sums + i, load<V>(sums + i) + load<V>(terms + i));
+}
+
 template <class T, class G>
 class spike_convolution {
   static constexpr std::size_t L = lanes<T>;
@@ -219,9 +253,7 @@ class spike_convolution {
 
   // Each group's channels fill bytes of their own in the padded maps.
   static constexpr std::size_t group_bytes = ceil_div(G::group_in, 8);
-  static constexpr std::size_t bits_of(std::size_t byte) {
-    return std::min<std::size_t>(8, G::group_in - byte * 8);
-  }
+  static constexpr std::size_t bits_of(std::size_t byte) { return std::min<std::size_t>(8, G::group_in - byte * 8); }
   static std::uint8_t group_byte(const std::uint8_t* pixel, std::size_t group, std::size_t byte) {
     if constexpr (G::groups == 1) return pixel[byte];
     unsigned result = 0;
@@ -244,8 +276,7 @@ class spike_convolution {
     constexpr std::size_t table_size = table_rows * block;
     // A slice is as many bytes of channels as have their tables in this much memory.
     constexpr std::size_t slice_memory = 320 << 10;
-    constexpr std::size_t most_bytes =
-        std::max<std::size_t>(1, slice_memory / (taps * table_size * sizeof(T)));
+    constexpr std::size_t most_bytes = std::max<std::size_t>(1, slice_memory / (taps * table_size * sizeof(T)));
     constexpr std::size_t slices = ceil_div(group_bytes, most_bytes);
     constexpr std::size_t slice_bytes = ceil_div(group_bytes, slices);
     constexpr std::size_t padded_width = G::in_width + 2 * G::padding;
@@ -255,21 +286,21 @@ class spike_convolution {
     // Each chunk of items builds the tables again, so it must be large enough for that not to matter; and small enough
     // for its sums to stay in the cache beside the tables.
     constexpr std::size_t chunk_pixels = 6144;
-    const std::size_t chunks = std::clamp<std::size_t>(items * out_pixels / chunk_pixels, 1, std::max<std::size_t>(1, items));
+    const std::size_t chunks =
+        std::clamp<std::size_t>(items * out_pixels / chunk_pixels, 1, std::max<std::size_t>(1, items));
     const std::size_t chunk_items = ceil_div(items, chunks);
 
     T* const weights = scratch.weights.reserve(G::groups * blocks * weights_size);
     std::uint8_t* const planes = scratch.planes.reserve(G::groups * slices * items * padded_pixels * slice_bytes);
     T* const tables = scratch.tables.reserve(pool.workers() * slice_bytes * taps * table_size);
-    T* const sums =
-        slices > 1 ? scratch.sums.reserve(pool.workers() * chunk_items * out_pixels * block) : nullptr;
+    T* const sums = slices > 1 ? scratch.sums.reserve(pool.workers() * chunk_items * out_pixels * block) : nullptr;
 
     std::uint32_t* const windows = scratch.windows.reserve(chunk_items * out_pixels);
     for (std::size_t n = 0, i = 0; n < chunk_items; ++n) {
       for (std::size_t row = 0; row < G::out_height; ++row) {
         for (std::size_t column = 0; column < G::out_width; ++column) {
-          windows[i++] = static_cast<std::uint32_t>(
-              (n * padded_pixels + (row * padded_width + column) * G::stride) * slice_bytes);
+          windows[i++] =
+              static_cast<std::uint32_t>((n * padded_pixels + (row * padded_width + column) * G::stride) * slice_bytes);
         }
       }
     }
@@ -347,7 +378,8 @@ class spike_convolution {
     constexpr std::size_t lists_size = S * S * lists_per_phase * capacity, counts_size = S * S * lists_per_phase;
 
     // Every range of output channels makes the lists anew: wide enough for that not to matter.
-    constexpr std::size_t range_blocks = std::max<std::size_t>(1, 64 / row), ranges = ceil_div(all_blocks, range_blocks);
+    constexpr std::size_t range_blocks = std::max<std::size_t>(1, 64 / row),
+                          ranges = ceil_div(all_blocks, range_blocks);
     constexpr std::size_t gradients_size = range_blocks * list_items * map_size;
     // As many partial sums as keep many cores busy.
     const std::size_t parts = std::min(std::max<std::size_t>(1, 16 / ranges), std::max<std::size_t>(1, items));
@@ -378,8 +410,8 @@ class spike_convolution {
           }
           for (const gradient_piece& piece : pieces) {
             const std::size_t list = piece.phase * lists_per_phase + group * G::group_in;
-            piece.add(G::group_in, own_lists + list * capacity, capacity, own_counts + list, maps,
-                      piece.offsets.data(), sums + b * sums_size + piece.first * row, taps * row);
+            piece.add(G::group_in, own_lists + list * capacity, capacity, own_counts + list, maps, piece.offsets.data(),
+                      sums + b * sums_size + piece.first * row, taps * row);
           }
         }
       }
@@ -387,14 +419,14 @@ class spike_convolution {
 
     pool.run(all_blocks, [&](std::size_t b, std::size_t) {
       const std::size_t group = b / blocks, first = b % blocks * row;
+      T* const sums = partial + b * sums_size;
+      for (std::size_t part = 1; part < parts; ++part)
+        add_vectors<T>(sums, sums + part * all_blocks * sums_size, sums_size);
       for (std::size_t out = first; out < std::min(first + row, G::group_out); ++out) {
-        const T* sums = partial + b * sums_size + (out - first);
+        const T* sum = sums + (out - first);
         for (std::size_t in = 0; in < G::group_in; ++in) {
-          for (std::size_t i = 0; i < taps; ++i, sums += row) {
-            T total{};
-            for (std::size_t part = 0; part < parts; ++part) total += sums[part * all_blocks * sums_size];
-            gweight[weight_at(group * G::group_out + out, in, tap_order[i])] = total;
-          }
+          for (std::size_t i = 0; i < taps; ++i, sum += row)
+            gweight[weight_at(group * G::group_out + out, in, tap_order[i])] = *sum;
         }
       }
     });
@@ -478,7 +510,8 @@ class spike_convolution {
     return most;
   }();
 
-  // One kernel keeps up to 9 taps of a phase in registers, of more vectors of output channels where there are fewer taps.
+  // One kernel keeps up to 9 taps of a phase in registers, of more vectors of output channels where there are fewer
+  // taps.
   static constexpr std::size_t piece_taps = std::min<std::size_t>(9, most_taps);
   static constexpr std::size_t gradient_vectors = [] {
     constexpr std::size_t accumulators = simd_registers == 32 ? 18 : 9;
@@ -517,7 +550,8 @@ class spike_convolution {
     auto all = bare_pieces;
     ((all[I].add = &add_lists<T, bare_pieces[I].count, gradient_vectors>), ...);
     return all;
-  }(std::make_index_sequence<piece_count>{});
+  }
+  (std::make_index_sequence<piece_count>{});
   // The taps in the order of their sums: phase after phase. A tap that no pixel reaches comes last, its sum stays 0.
   static constexpr auto tap_order = [] {
     std::array<std::size_t, taps> order{};
@@ -546,12 +580,10 @@ class spike_convolution {
           for (std::size_t column = 0; column < columns; column += 8) {
             const std::uint8_t* pixel = x + ((n * G::in_height + row) * G::in_width + px + column * S) * in_bytes;
             const std::size_t pixels = std::min<std::size_t>(8, columns - column);
-            const auto at = static_cast<std::uint32_t>(
-                (n * map_pixels + row / S * padding.columns + column) * gradient_block);
+            const auto at =
+                static_cast<std::uint32_t>((n * map_pixels + row / S * padding.columns + column) * gradient_block);
             for (std::size_t byte = 0; byte < in_bytes; ++byte) {
-              std::uint64_t bits = 0;
-              for (std::size_t j = 0; j < pixels; ++j)
-                bits |= std::uint64_t{pixel[j * S * in_bytes + byte]} << (8 * j);
+              const std::uint64_t bits = gather_bytes(pixel + byte, S * in_bytes, pixels);
               const std::size_t list = first_list + byte * 8;
               append_spikes<gradient_block>(bits, at, lists + list * capacity, capacity, counts + list);
             }
@@ -563,19 +595,20 @@ class spike_convolution {
 
   // gy: the first of `channels` output channels of one item. map [padding.rows, padding.columns, gradient_block]
   static void pad_gradient(const T* gy, std::size_t channels, T* map) {
-    constexpr std::size_t block = gradient_block;
-    std::fill_n(map, padding.rows * padding.columns * block, T{});
-    map += (padding.low * padding.columns + padding.low) * block;
-    for (std::size_t row = 0; row < G::out_height; ++row, map += padding.columns * block) {
-      for (std::size_t column = 0; column < G::out_width; ++column, gy += G::out_channels) {
-        T* const to = map + column * block;
-        if (channels == block) {
-          std::memcpy(to, gy, block * sizeof(T));
-        } else {
-          std::copy_n(gy, channels, to);
-        }
+    constexpr std::size_t block = gradient_block, row_size = padding.columns * block, low = padding.low;
+    map = std::fill_n(map, low * row_size, T{});
+    for (std::size_t row = 0; row < G::out_height; ++row, gy += G::out_width * G::out_channels) {
+      map = std::fill_n(map, low * block, T{});
+      if (channels == block) {
+        for (std::size_t column = 0; column < G::out_width; ++column, map += block)
+          std::memcpy(map, gy + column * G::out_channels, block * sizeof(T));
+      } else {
+        for (std::size_t column = 0; column < G::out_width; ++column)
+          map = std::fill_n(std::copy_n(gy + column * G::out_channels, channels, map), block - channels, T{});
       }
+      map = std::fill_n(map, (padding.columns - low - G::out_width) * block, T{});
     }
+    std::fill_n(map, (padding.rows - low - G::out_height) * row_size, T{});
   }
 };
 
