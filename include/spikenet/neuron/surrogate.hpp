@@ -48,8 +48,8 @@ struct ramp {
 template <class V, class S>
 constexpr V surrogate_derivative(V u, const neuron_constants<S>& c) noexcept {
   const V v = u - c.threshold;
-  const V magnitude = v < V{} ? -v : v;
-  return magnitude < V{} + c.half_width ? V{} + c.height : V{};
+  const auto inside = (v < V{} + c.half_width) & (v > V{} - c.half_width);
+  return inside ? V{} + c.height : V{};
 }
 
 }  // namespace spikenet

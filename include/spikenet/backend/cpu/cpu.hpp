@@ -57,7 +57,7 @@ class cpu {
   template <class F>
   void for_each(std::size_t count, F f) {
     const detail::row_items items(count);
-    pool_->run(items.items, [&](std::size_t item, std::size_t) {
+    pool_->run(items.items, [=](std::size_t item, std::size_t) SPIKENET_INLINE {
       for (std::size_t i = items.first(item), last = items.first(item + 1); i < last; ++i) f(i);
     });
   }
@@ -125,7 +125,7 @@ class cpu {
   void channel_sums(std::size_t rows, const Scalar* x, Scalar* sums) {
     const detail::row_items items(rows);
     Scalar* partial = reduction_.reserve(items.items * Channels);
-    pool_->run(items.items, [&](std::size_t item, std::size_t) {
+    pool_->run(items.items, [=](std::size_t item, std::size_t) SPIKENET_INLINE {
       Scalar* out = partial + item * Channels;
       std::fill_n(out, Channels, Scalar{});
       for (std::size_t row = items.first(item); row < items.first(item + 1); ++row) {

@@ -52,7 +52,7 @@ template <class V, std::size_t Channels, class S>
 template <class V, std::size_t Channels, class S>
 [[gnu::always_inline]] inline V load_spikes(const spike_bits* spikes, std::size_t row, std::size_t channel) {
   const spike_bits* const from = spikes + row * spike_bytes<Channels> + channel / 8;
-  if constexpr (lanes_of < V, S >> 8) {
+  if constexpr (8 < lanes_of<V, S>) {
     return lanes_from<S, V>(static_cast<unsigned>(from[0]) | static_cast<unsigned>(from[1]) << 8);
   } else {
     return lanes_from<S, V>(static_cast<unsigned>(from[0]) >> channel % 8);
@@ -69,7 +69,7 @@ template <std::size_t Channels, class S, class V>
                                                 const V& values) {
   spike_bits* const to = spikes + row * spike_bytes<Channels> + channel / 8;
   const unsigned bits = nonzero_lanes<S>(values);
-  if constexpr (lanes_of < V, S >> 8) to[1] = static_cast<spike_bits>(bits >> 8 & 0xff);
+  if constexpr (8 < lanes_of<V, S>) to[1] = static_cast<spike_bits>(bits >> 8 & 0xff);
   if (lanes_of<V, S> >= 8 || channel % 8 == 0) {
     to[0] = static_cast<spike_bits>(bits & 0xff);
   } else {
@@ -79,10 +79,10 @@ template <std::size_t Channels, class S, class V>
 
 // f.template operator()<V>(row, channel) for all of [rows, Channels], the channels of a row in order.
 template <std::size_t Channels, class S, class F>
-void for_channels(thread_pool& pool, std::size_t rows, F&& f) {
+void for_channels(thread_pool& pool, std::size_t rows, F f) {
   const row_items items(rows);
-  pool.run(items.items, [&](std::size_t item, std::size_t) {
-    for_channel_blocks<S, Channels>([&]<class V, std::size_t B>(std::size_t c) {
+  pool.run(items.items, [=](std::size_t item, std::size_t) SPIKENET_INLINE {
+    for_channel_blocks<S, Channels>([&]<class V, std::size_t B>(std::size_t c) SPIKENET_INLINE {
       for (std::size_t row = items.first(item); row < items.first(item + 1); ++row) {
         SPIKENET_UNROLL
         for (std::size_t b = 0; b < B; ++b) f.template operator()<V>(row, c + b * lanes_of<V, S>);
@@ -93,22 +93,22 @@ void for_channels(thread_pool& pool, std::size_t rows, F&& f) {
 
 template <std::size_t Channels, class S>
 void pack(thread_pool& pool, std::size_t rows, const S* values, spike_bits* spikes) {
-  for_channels<Channels, S>(pool, rows, [&]<class V>(std::size_t row, std::size_t channel) {
+  for_channels<Channels, S>(pool, rows, [=]<class V>(std::size_t row, std::size_t channel) SPIKENET_INLINE {
     store_spikes<Channels, S>(spikes, row, channel, load<V>(values + row * Channels + channel));
   });
 }
 template <std::size_t Channels, class S>
 void unpack(thread_pool& pool, std::size_t rows, const spike_bits* spikes, S* values) {
-  for_channels<Channels, S>(pool, rows, [&]<class V>(std::size_t row, std::size_t channel) {
+  for_channels<Channels, S>(pool, rows, [=]<class V>(std::size_t row, std::size_t channel) SPIKENET_INLINE {
     store(values + row * Channels + channel, load_spikes<V, Channels, S>(spikes, row, channel));
   });
 }
 
 // Calls f.template operator()<V>(i) over 0 ... count-1 in vectors, then in single numbers.
 template <class T, class F>
-void for_neurons(thread_pool& pool, std::size_t count, F&& f) {
+void for_neurons(thread_pool& pool, std::size_t count, F f) {
   const row_items items(count);
-  pool.run(items.items, [&](std::size_t item, std::size_t) {
+  pool.run(items.items, [=](std::size_t item, std::size_t) SPIKENET_INLINE {
     std::size_t i = items.first(item);
     const std::size_t last = items.first(item + 1);
     for (; i + lanes<T> <= last; i += lanes<T>) f.template operator()<simd<T>>(i);
@@ -120,7 +120,7 @@ void for_neurons(thread_pool& pool, std::size_t count, F&& f) {
 // or T; o [T, neurons].
 template <class Dynamics, std::size_t T, std::size_t InSteps, class S>
 void lif_forward(thread_pool& pool, std::size_t neurons, const neuron_constants<S>& k, const S* x, S* o) {
-  for_neurons<S>(pool, neurons, [&]<class V>(std::size_t i) {
+  for_neurons<S>(pool, neurons, [=]<class V>(std::size_t i) SPIKENET_INLINE {
     walk_forward<Dynamics, T, V>(
         k, [&](std::size_t t) { return load<V>(x + (InSteps == 1 ? 0 : t) * neurons + i); },
         [&](std::size_t t, const V& spike) { store(o + t * neurons + i, spike); });
@@ -130,7 +130,7 @@ void lif_forward(thread_pool& pool, std::size_t neurons, const neuron_constants<
 // The same, to bits: neurons are [rows, Channels].
 template <class Dynamics, std::size_t T, std::size_t InSteps, std::size_t Channels, class S>
 void lif_forward(thread_pool& pool, std::size_t rows, const neuron_constants<S>& k, const S* x, spike_bits* o) {
-  for_channels<Channels, S>(pool, rows, [&]<class V>(std::size_t row, std::size_t channel) {
+  for_channels<Channels, S>(pool, rows, [=]<class V>(std::size_t row, std::size_t channel) SPIKENET_INLINE {
     walk_forward<Dynamics, T, V>(
         k, [&](std::size_t t) { return load<V>(x + ((InSteps == 1 ? 0 : t) * rows + row) * Channels + channel); },
         [&](std::size_t t, const V& spike) { store_spikes<Channels, S>(o, t * rows + row, channel, spike); });
@@ -141,7 +141,7 @@ void lif_forward(thread_pool& pool, std::size_t rows, const neuron_constants<S>&
 template <class Dynamics, std::size_t T, std::size_t InSteps, class S>
 void lif_backward(thread_pool& pool, std::size_t neurons, const neuron_constants<S>& k, const S* x, const S* go,
                   S* gx) {
-  for_neurons<S>(pool, neurons, [&]<class V>(std::size_t i) {
+  for_neurons<S>(pool, neurons, [=]<class V>(std::size_t i) SPIKENET_INLINE {
     V total{};
     walk_backward<Dynamics, T, V>(
         k, [&](std::size_t t) { return load<V>(x + (InSteps == 1 ? 0 : t) * neurons + i); },
@@ -159,7 +159,7 @@ void lif_backward(thread_pool& pool, std::size_t neurons, const neuron_constants
 template <class Dynamics, std::size_t T, std::size_t InSteps, std::size_t Channels, class S, class Residual, class O>
 void tdbn_lif_forward(thread_pool& pool, std::size_t rows, const neuron_constants<S>& k, const S* x, const S* scale,
                       const S* shift, const Residual* residual, O* o) {
-  for_channels<Channels, S>(pool, rows, [&]<class V>(std::size_t row, std::size_t channel) {
+  for_channels<Channels, S>(pool, rows, [=]<class V>(std::size_t row, std::size_t channel) SPIKENET_INLINE {
     const V a = load<V>(scale + channel), d = load<V>(shift + channel);
     walk_forward<Dynamics, T, V>(
         k,
@@ -180,22 +180,24 @@ void tdbn_lif_backward(thread_pool& pool, buffer<S>& scratch, std::size_t rows, 
                        const S* inverse_stddev, const S* go, S* gu, double* sums) {
   const row_items items(rows);
   S* partial = scratch.reserve(items.items * 2 * Channels);
-  pool.run(items.items, [&](std::size_t item, std::size_t) {
+  pool.run(items.items, [=](std::size_t item, std::size_t) SPIKENET_INLINE {
     S* const out = partial + item * 2 * Channels;
-    for_channel_blocks<S, Channels>([&]<class V, std::size_t B>(std::size_t c) {
+    for_channel_blocks<S, Channels>([&]<class V, std::size_t B>(std::size_t c) SPIKENET_INLINE {
       constexpr std::size_t L = sizeof(V) / sizeof(S);
-      V plain[B]{}, product[B]{};
+      V plain[B]{}, product[B]{}, a[B], d[B], m[B];
+      SPIKENET_UNROLL
+      for (std::size_t b = 0; b < B; ++b) {
+        a[b] = load<V>(scale + c + b * L), d[b] = load<V>(shift + c + b * L), m[b] = load<V>(mean + c + b * L);
+      }
       for (std::size_t row = items.first(item); row < items.first(item + 1); ++row) {
         SPIKENET_UNROLL
         for (std::size_t b = 0; b < B; ++b) {
           const std::size_t channel = c + b * L, at = row * Channels + channel;
-          const V a = load<V>(scale + channel), d = load<V>(shift + channel);
-          const V m = load<V>(mean + channel), s = load<V>(inverse_stddev + channel);
           V total{};
           walk_backward<Dynamics, T, V>(
               k,
               [&](std::size_t t) {
-                V input = a * load<V>(x + (InSteps == 1 ? 0 : t) * rows * Channels + at) + d;
+                V input = a[b] * load<V>(x + (InSteps == 1 ? 0 : t) * rows * Channels + at) + d[b];
                 if (residual) input += load_spikes<V, Channels, S>(residual, t * rows + row, channel);
                 return input;
               },
@@ -204,20 +206,20 @@ void tdbn_lif_backward(thread_pool& pool, buffer<S>& scratch, std::size_t rows, 
                 total += gradient;
                 if constexpr (InSteps == T) {
                   store(gu + t * rows * Channels + at, gradient);
-                  product[b] += gradient * ((load<V>(x + t * rows * Channels + at) - m) * s);
+                  product[b] += gradient * (load<V>(x + t * rows * Channels + at) - m[b]);
                 }
               });
           plain[b] += total;
           if constexpr (InSteps != T) {
             store(gu + at, total);
-            product[b] += total * ((load<V>(x + at) - m) * s);
+            product[b] += total * (load<V>(x + at) - m[b]);
           }
         }
       }
       SPIKENET_UNROLL
       for (std::size_t b = 0; b < B; ++b) {
         store(out + c + b * L, plain[b]);
-        store(out + Channels + c + b * L, product[b]);
+        store(out + Channels + c + b * L, product[b] * load<V>(inverse_stddev + c + b * L));
       }
     });
   });

@@ -56,6 +56,9 @@ template <class V, class T>
 #define SPIKENET_UNROLL _Pragma("GCC unroll 32")
 #endif
 
+// Of a lambda that is a kernel's loop: only where it is part of its caller can what it captures be kept in registers.
+#define SPIKENET_INLINE __attribute__((always_inline))
+
 // How many values a vector has; a plain number counts as a vector of one.
 template <class V, class T>
 inline constexpr std::size_t lanes_of = sizeof(V) / sizeof(T);

@@ -33,10 +33,10 @@ void channel_moments(thread_pool& pool, buffer<T>& scratch, std::size_t rows, co
                      double* variance) {
   const row_items items(rows);
   T* partial = scratch.reserve(items.items * 2 * Channels);
-  pool.run(items.items, [&](std::size_t item, std::size_t) {
+  pool.run(items.items, [=](std::size_t item, std::size_t) SPIKENET_INLINE {
     const std::size_t first = items.first(item), last = items.first(item + 1);
     T* const means = partial + item * 2 * Channels;
-    for_channel_blocks<T, Channels>([&]<class V, std::size_t B>(std::size_t c) {
+    for_channel_blocks<T, Channels>([&]<class V, std::size_t B>(std::size_t c) SPIKENET_INLINE {
       constexpr std::size_t L = sizeof(V) / sizeof(T);
       V sum[B]{}, square[B]{};
       for (std::size_t row = first; row < last; ++row) {
@@ -79,9 +79,9 @@ void normalisation_sums(thread_pool& pool, buffer<T>& scratch, std::size_t rows,
                         const T* inverse_stddev, double* sums) {
   const row_items items(rows);
   T* partial = scratch.reserve(items.items * 2 * Channels);
-  pool.run(items.items, [&](std::size_t item, std::size_t) {
+  pool.run(items.items, [=](std::size_t item, std::size_t) SPIKENET_INLINE {
     T* const out = partial + item * 2 * Channels;
-    for_channel_blocks<T, Channels>([&]<class V, std::size_t B>(std::size_t c) {
+    for_channel_blocks<T, Channels>([&]<class V, std::size_t B>(std::size_t c) SPIKENET_INLINE {
       constexpr std::size_t L = sizeof(V) / sizeof(T);
       V plain[B]{}, product[B]{}, m[B], s[B];
       SPIKENET_UNROLL
@@ -110,8 +110,8 @@ template <std::size_t Channels, class T>
 void channel_affine(thread_pool& pool, std::size_t rows, const T* x, const T* z, const T* a, const T* b, const T* d,
                     T* y) {
   const row_items items(rows);
-  pool.run(items.items, [&](std::size_t item, std::size_t) {
-    for_channel_blocks<T, Channels>([&]<class V, std::size_t B>(std::size_t c) {
+  pool.run(items.items, [=](std::size_t item, std::size_t) SPIKENET_INLINE {
+    for_channel_blocks<T, Channels>([&]<class V, std::size_t B>(std::size_t c) SPIKENET_INLINE {
       constexpr std::size_t L = sizeof(V) / sizeof(T);
       V ka[B], kb[B]{}, kd[B];
       SPIKENET_UNROLL

@@ -45,19 +45,19 @@ class thread_pool {
   std::size_t workers() const noexcept { return threads_.size() + 1; }
 
   // Calls f(item, worker) for every item in 0 ... items-1; worker < workers() is this thread's own number during the
-  // call. f must not throw and must not call run. Returns when all are done. Takes no memory.
+  // call. f must not throw and must not call run. Returns when all are done. Takes no memory. Each item has a copy of f
+  // on its own stack: what f captures by value is then known not to change with anything that f stores, and is kept in
+  // registers.
   template <class F>
   void run(std::size_t items, F&& f) {
     if (items == 0) return;
     const std::lock_guard one_at_a_time(busy_);
     if (threads_.empty() || items == 1) {
-      for (std::size_t item = 0; item < items; ++item) f(item, std::size_t{0});
+      for (std::size_t item = 0; item < items; ++item) call<std::remove_reference_t<F>>(std::addressof(f), item, 0);
       return;
     }
-    call_ = [](void* object, std::size_t item, std::size_t worker) {
-      (*static_cast<std::remove_reference_t<F>*>(object))(item, worker);
-    };
-    object_ = const_cast<void*>(static_cast<const void*>(std::addressof(f)));
+    call_ = &call<std::remove_reference_t<F>>;
+    object_ = std::addressof(f);
     items_ = items;
     next_.store(0, std::memory_order_relaxed);
     open_.store(true);
@@ -70,6 +70,12 @@ class thread_pool {
 
  private:
   static constexpr int spin_limit = 20000;  // some tens of microseconds: the gap between two layers
+
+  template <class F>
+  static void call(const void* object, std::size_t item, std::size_t worker) {
+    auto own = *static_cast<const F*>(object);
+    own(item, worker);
+  }
 
   void wake() {
     generation_.fetch_add(1, std::memory_order_release);
@@ -107,8 +113,8 @@ class thread_pool {
   std::atomic<bool> open_{false};
   std::atomic<std::size_t> next_{0}, inside_{0};
   std::size_t items_ = 0;
-  void (*call_)(void*, std::size_t, std::size_t) = nullptr;
-  void* object_ = nullptr;
+  void (*call_)(const void*, std::size_t, std::size_t) = nullptr;
+  const void* object_ = nullptr;
   std::atomic<bool> stop_{false};
   std::vector<std::thread> threads_;
 };
