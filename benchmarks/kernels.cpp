@@ -90,6 +90,20 @@ void backward_input(benchmark::State& state) {
   p.report(state);
 }
 
+// The kernel that is used where Winograd's method does not apply.
+template <class G>
+void backward_input_direct(benchmark::State& state) {
+  problem<G> p;
+  spikenet::detail::thread_pool pool(1);
+  spikenet::detail::convolution_scratch<float> scratch;
+  for (auto _ : state) {
+    spikenet::detail::convolution<float, G>::backward_input(pool, scratch, p.items, p.y.data(), p.weight.data(),
+                                                            p.x.data());
+    benchmark::ClobberMemory();
+  }
+  p.report(state);
+}
+
 template <class G>
 void backward_weight(benchmark::State& state) {
   problem<G> p;
@@ -165,6 +179,7 @@ void add(const std::string& shape) {
   benchmark::RegisterBenchmark((shape + "/forward").c_str(), forward<G>);
   benchmark::RegisterBenchmark((shape + "/forward_eigen_im2col").c_str(), eigen_im2col_forward<G>);
   benchmark::RegisterBenchmark((shape + "/backward_input").c_str(), backward_input<G>);
+  benchmark::RegisterBenchmark((shape + "/backward_input_direct").c_str(), backward_input_direct<G>);
   benchmark::RegisterBenchmark((shape + "/backward_weight").c_str(), backward_weight<G>);
 }
 
@@ -185,6 +200,10 @@ void add_convolution() {
   add_convolution<32, 14, 64, 3, 2>();
   add_convolution<64, 7, 64, 3, 1>();
   add_convolution<16, 28, 32, 1, 2>();
+  // Width 64.
+  add_convolution<64, 28, 64, 3, 1>();
+  add_convolution<128, 14, 128, 3, 1>();
+  add_convolution<256, 7, 256, 3, 1>();
   // Width 128.
   add_convolution<128, 28, 128, 3, 1>();
   add_convolution<256, 14, 256, 3, 1>();

@@ -133,7 +133,7 @@ TEST_CASE("Winograd's method on single vectors of channels", "[winograd]") {
 }
 
 TEST_CASE("Winograd's method on batches of one to many chunks", "[winograd]") {
-  for (const std::size_t items : {1, 2, 5, 6, 7, 37}) check<g<16, 6, 7, 16>>(items);
+  for (const std::size_t items : {1u, 2u, 5u, 6u, 7u, 37u}) check<g<16, 6, 7, 16>>(items);
 }
 
 TEST_CASE("Winograd's method gives the same bits at any number of threads", "[winograd]") {
@@ -141,7 +141,7 @@ TEST_CASE("Winograd's method gives the same bits at any number of threads", "[wi
     CAPTURE(text<G>());
     const auto o = random_operands<float, G>(items);
     const results<float> one = by_winograd<float, G>(items, o);
-    for (const std::size_t threads : {2, 3, 5}) CHECK(by_winograd<float, G>(items, o, threads) == one);
+    for (const std::size_t threads : {2u, 3u, 5u}) CHECK(by_winograd<float, G>(items, o, threads) == one);
   };
   same(g<16, 28, 28, 16>{}, 7);
   same(g<32, 14, 14, 32>{}, 9);
@@ -193,4 +193,5 @@ TEST_CASE("where Winograd's method can be used and where it should", "[winograd]
   STATIC_REQUIRE(winograd<float, g<512, 7, 7, 512>>::applies);
   STATIC_REQUIRE(!winograd<double, g<16, 28, 28, 16>>::applies);  // double is for exactness
   STATIC_REQUIRE(!winograd<float, g<16, 1, 1, 16>>::applies);     // most of the tile would be wasted
+  STATIC_REQUIRE(!winograd<float, g<16, 5, 5, 16>>::applies);     // most of three tiles of four
 }

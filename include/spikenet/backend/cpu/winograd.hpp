@@ -100,64 +100,76 @@ template <class T>
   }
 }
 
-// v[point * step + c] = the values at the 36 points of channel c of a tile. Of its six columns those from `first` to
+// v[point * Step + c] = the values at the 36 points of channel c of a tile. Of its six columns those from `first` to
 // before `last` lie in the map, rows[i] is its pixel (i, first); the others are zero.
-template <class T>
-[[gnu::noinline]] void winograd_input(const std::array<const T*, 6>& rows, std::size_t first, std::size_t last,
-                                      std::size_t channels, T* v, std::size_t step) {
+template <class T, std::size_t Channels, std::size_t Step>
+[[gnu::noinline]] void winograd_input(const std::array<const T*, 6>& rows, std::size_t first, std::size_t last, T* v) {
   using V = simd<T>;
   using points = winograd_points<T>;
   constexpr std::size_t N = points::points;
-  V half[N][N];
-  if (last - first < N) std::fill_n(&half[0][0], N * N, V{});
-  for (std::size_t c = 0; c < channels; c += lanes<T>) {
-    std::size_t at = c;
-    for (std::size_t column = first; column < last; ++column, at += channels) {
+  const T* const row[N] = {rows[0], rows[1], rows[2], rows[3], rows[4], rows[5]};  // in registers
+  V half[N][N];                                                                    // column, point
+  const auto transform_column = [&](std::size_t column, std::size_t at) {
+    V d[N], values[N];
+    SPIKENET_UNROLL
+    for (std::size_t i = 0; i < N; ++i) d[i] = load<V>(row[i] + at);
+    points::input(d, values);
+    SPIKENET_UNROLL
+    for (std::size_t i = 0; i < N; ++i) half[column][i] = values[i];
+  };
+  const bool whole = first == 0 && last == N;
+  if (!whole) std::fill_n(&half[0][0], N * N, V{});
+  for (std::size_t c = 0; c < Channels; c += lanes<T>) {
+    if (whole) {
+      SPIKENET_UNROLL
+      for (std::size_t column = 0; column < N; ++column) transform_column(column, c + column * Channels);
+    } else {
+      for (std::size_t column = first; column < last; ++column)
+        transform_column(column, c + (column - first) * Channels);
+    }
+    SPIKENET_UNROLL
+    for (std::size_t i = 0; i < N; ++i) {
       V d[N], values[N];
       SPIKENET_UNROLL
-      for (std::size_t i = 0; i < N; ++i) d[i] = load<V>(rows[i] + at);
+      for (std::size_t j = 0; j < N; ++j) d[j] = half[j][i];
       points::input(d, values);
       SPIKENET_UNROLL
-      for (std::size_t i = 0; i < N; ++i) half[i][column] = values[i];
-    }
-    T* to = v + c;
-    for (std::size_t i = 0; i < N; ++i) {
-      V values[N];
-      points::input(half[i], values);
-      SPIKENET_UNROLL
-      for (std::size_t j = 0; j < N; ++j, to += step) store(to, values[j]);
+      for (std::size_t j = 0; j < N; ++j) store(v + (i * N + j) * Step + c, values[j]);
     }
   }
 }
 
-// The pixels of a tile from their values m[point * step + c] at the points: its first `rows` rows and `columns`
+// The pixels of a tile from their values m[point * Step + c] at the points: its first `rows` rows and `columns`
 // columns.
-template <class T>
-[[gnu::noinline]] void winograd_output(const T* m, std::size_t step, const T* bias, std::size_t channels, T* y,
-                                       std::size_t y_row, std::size_t rows, std::size_t columns) {
+template <class T, std::size_t Channels, std::size_t Step>
+[[gnu::noinline]] void winograd_output(const T* m, const T* bias, T* y, std::size_t y_row, std::size_t rows,
+                                       std::size_t columns) {
   using V = simd<T>;
   using points = winograd_points<T>;
   constexpr std::size_t N = points::points, R = points::outputs;
-  for (std::size_t c = 0; c < channels; c += lanes<T>) {
-    V half[R][N];
+  for (std::size_t c = 0; c < Channels; c += lanes<T>) {
+    V half[N][R];  // column, row
+    SPIKENET_UNROLL
     for (std::size_t j = 0; j < N; ++j) {
       V values[N], pixels[R];
       SPIKENET_UNROLL
-      for (std::size_t i = 0; i < N; ++i) values[i] = load<V>(m + (i * N + j) * step + c);
+      for (std::size_t i = 0; i < N; ++i) values[i] = load<V>(m + (i * N + j) * Step + c);
       points::output(values, pixels);
       SPIKENET_UNROLL
-      for (std::size_t i = 0; i < R; ++i) half[i][j] = pixels[i];
+      for (std::size_t i = 0; i < R; ++i) half[j][i] = pixels[i];
     }
     const V added = bias ? load<V>(bias + c) : V{};
     for (std::size_t i = 0; i < rows; ++i) {
-      V pixels[R];
-      points::output(half[i], pixels);
+      V values[N], pixels[R];
+      SPIKENET_UNROLL
+      for (std::size_t j = 0; j < N; ++j) values[j] = half[j][i];
+      points::output(values, pixels);
       T* const to = y + i * y_row + c;
       if (columns == R) {
         SPIKENET_UNROLL
-        for (std::size_t j = 0; j < R; ++j) store(to + j * channels, pixels[j] + added);
+        for (std::size_t j = 0; j < R; ++j) store(to + j * Channels, pixels[j] + added);
       } else {
-        for (std::size_t j = 0; j < columns; ++j) store(to + j * channels, pixels[j] + added);
+        for (std::size_t j = 0; j < columns; ++j) store(to + j * Channels, pixels[j] + added);
       }
     }
   }
@@ -197,14 +209,18 @@ class winograd_convolution {
   static constexpr std::size_t height = G::in_height, width = G::in_width;
   static constexpr std::size_t tile_rows = ceil_div(height, R), tile_columns = ceil_div(width, R);
   static constexpr std::size_t map_tiles = tile_rows * tile_columns;
+  static constexpr std::size_t ahead = 2;  // tiles, so that their pixels are in the cache in time
 
  public:
   // Whether this class can compute the convolution.
   static constexpr bool fits = G::kernel == 3 && G::stride == 1 && G::padding == 1 && G::dilation == 1 &&
                                G::groups == 1 && G::in_channels % L == 0 && G::out_channels % L == 0;
-  // Whether it should.
-  static constexpr bool applies = fits && std::same_as<T, float> && G::in_channels >= 16 && G::out_channels >= 16 &&
-                                  map_tiles * N * N * 2 <= height * width * 9;
+  // Whether it should: the direct kernel takes longer. The transforms cost as much as the products with 18 channels (a
+  // fit to measurements with 16 to 64 channels on maps of 3x3 to 28x28).
+  static constexpr std::size_t fewest_channels = std::min(G::in_channels, G::out_channels);
+  static constexpr bool applies =
+      fits && std::same_as<T, float> && fewest_channels >= 16 &&
+      map_tiles * N * N * (fewest_channels + 18) * 10 <= height * width * 9 * fewest_channels * 9;
 
   // y[n] = conv(x[n], weight) + bias for n = 0 ... items-1; bias may be null.
   // x [items, H, W, Cin], weight [Cout, Cin, 3, 3], bias [Cout], y [items, H, W, Cout]
@@ -249,6 +265,7 @@ class winograd_convolution {
     std::size_t at(std::size_t y, std::size_t x) const { return ((map * height + y) * width + x) * Channels; }
   };
 
+  // To be read or written soon.
   template <int Write>
   static void prefetch(const T* p, std::size_t count) {
     for (std::size_t i = 0; i < count; i += 64 / sizeof(T)) __builtin_prefetch(p + i, Write);
@@ -256,7 +273,6 @@ class winograd_convolution {
 
   template <std::size_t In, std::size_t Out>
   struct direction {
-    static constexpr std::size_t ahead = 2;  // tiles, to be fetched into the cache in time
     // Register tile of the products.
     static constexpr std::size_t vectors = [] {
       std::size_t count = simd_registers == 32 ? 4 : 2;
@@ -266,9 +282,10 @@ class winograd_convolution {
     static constexpr std::size_t tile_block = tile_accumulators / vectors;
     static constexpr std::size_t block = vectors * L;
 
-    // Tiles of a chunk.
-    static constexpr std::size_t chunk_tiles = ceil_div(24, tile_block) * tile_block;
-    // From one point to the next; never a power of two, lest all 36 points contend for the same lines of the cache.
+    // Tiles of a chunk: few, so that their values stay in the cache, but many where all weights come from memory anew
+    // for each chunk. (Measured: 6 to 48 are as good up to 128 channels; 96 are 1.3 times as fast as 24 with 512.)
+    static constexpr std::size_t chunk_tiles = ceil_div(In * Out > 128 * 128 ? 96 : 24, tile_block) * tile_block;
+    // From one point to the next; not a power of two, lest all points contend for the same lines of the cache.
     static constexpr std::size_t v_step = chunk_tiles * In + 64 / sizeof(T);
     static constexpr std::size_t m_step = chunk_tiles * Out + 64 / sizeof(T);
 
@@ -309,7 +326,7 @@ class winograd_convolution {
           const tile<In> at(begin + t);
           std::array<const T*, N> rows;
           for (std::size_t i = 0; i < N; ++i) rows[i] = at.has_row(i) ? x + at.input(i) : zero;
-          winograd_input(rows, at.first(), at.last(), In, v + t * In, v_step);
+          winograd_input<T, In, v_step>(rows, at.first(), at.last(), v + t * In);
         }
         for (std::size_t point = 0; point < N * N; ++point) {
           for (std::size_t out = 0; out < Out; out += block) {
@@ -324,8 +341,8 @@ class winograd_convolution {
               prefetch<1>(y + next.output() + i * width * Out, next.out_columns() * Out);
           }
           const tile<Out> at(begin + t);
-          winograd_output(m + t * Out, m_step, bias, Out, y + at.output(), width * Out, at.out_rows(),
-                          at.out_columns());
+          winograd_output<T, Out, m_step>(m + t * Out, bias, y + at.output(), width * Out, at.out_rows(),
+                                          at.out_columns());
         }
       });
     }
