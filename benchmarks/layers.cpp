@@ -33,7 +33,9 @@ struct normalised_neurons {
   spikenet::cpu<float> backend = all_cores();
   spikenet::neuron_constants<float> constants = spikenet::neuron{}.constants<float>();
   std::vector<float> x = noise(rows * C, 1), go = noise(rows * C, 2);
-  std::vector<float> between = x, out = x, gx = x;
+  std::vector<float> between = x, gx = x;
+  std::vector<spikenet::spike_bits> out = std::vector<spikenet::spike_bits>(rows * spikenet::spike_bytes<C>);
+  static constexpr const float* no_residual = nullptr;
   std::vector<float> scale = noise(C, 3), shift = noise(C, 4), mean = noise(C, 5), inverse_stddev = scale;
   std::vector<double> moments = std::vector<double>(2 * C), sums = moments;
 
@@ -48,7 +50,7 @@ void tdbn_lif_fused_forward(benchmark::State& state) {
   for (auto _ : state) {
     n.backend.template channel_moments<C>(n.rows, n.x.data(), n.moments.data(), n.moments.data() + C);
     n.backend.template tdbn_lif_forward<dynamics, T, T, C>(n.rows_of_a_step, n.constants, n.x.data(), n.scale.data(),
-                                                           n.shift.data(), nullptr, n.out.data());
+                                                           n.shift.data(), n.no_residual, n.out.data());
   }
   n.report(state);
 }
@@ -60,7 +62,7 @@ void tdbn_lif_one_by_one_forward(benchmark::State& state) {
     n.backend.template channel_moments<C>(n.rows, n.x.data(), n.moments.data(), n.moments.data() + C);
     n.backend.template channel_affine<C>(n.rows, n.x.data(), nullptr, n.scale.data(), nullptr, n.shift.data(),
                                          n.between.data());
-    n.backend.template lif_forward<dynamics, T, T>(n.rows_of_a_step * C, n.constants, n.between.data(), n.out.data());
+    n.backend.template lif_forward<dynamics, T, T, C>(n.rows_of_a_step, n.constants, n.between.data(), n.out.data());
   }
   n.report(state);
 }
@@ -70,7 +72,7 @@ void tdbn_lif_fused_backward(benchmark::State& state) {
   normalised_neurons<C, Size> n;
   for (auto _ : state) {
     n.backend.template tdbn_lif_backward<dynamics, T, T, C>(
-        n.rows_of_a_step, n.constants, n.x.data(), n.scale.data(), n.shift.data(), nullptr, n.mean.data(),
+        n.rows_of_a_step, n.constants, n.x.data(), n.scale.data(), n.shift.data(), n.no_residual, n.mean.data(),
         n.inverse_stddev.data(), n.go.data(), n.gx.data(), n.sums.data());
     n.backend.template channel_affine<C>(n.rows, n.gx.data(), n.x.data(), n.scale.data(), n.mean.data(), n.shift.data(),
                                          n.gx.data());
