@@ -21,6 +21,7 @@
 #include <vector>
 
 #include "catch.hpp"
+#include "unit/scratch.hpp"
 
 namespace {
 
@@ -29,14 +30,7 @@ using spikenet::argument_error;
 using spikenet::file_error;
 using spikenet::safetensors_file;
 using spikenet::safetensors_writer;
-
-// A fresh directory for one test case.
-fs::path scratch(const std::string& name) {
-  const fs::path directory = fs::path{SPIKENET_TEST_TMP} / ("safetensors_" + name);
-  fs::remove_all(directory);
-  fs::create_directories(directory);
-  return directory;
-}
+using test::scratch;
 
 std::vector<std::byte> read_bytes(const fs::path& path) {
   std::ifstream stream{path, std::ios::binary};

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "catch.hpp"
+#include "unit/scratch.hpp"
 
 namespace {
 
@@ -18,14 +19,8 @@ using spikenet::load_state_dict;
 using spikenet::safetensors_file;
 using spikenet::safetensors_writer;
 using spikenet::save_state_dict;
+using test::scratch;
 using shape_t = std::vector<std::size_t>;
-
-fs::path scratch(const std::string& name) {
-  const fs::path directory = fs::path{SPIKENET_TEST_TMP} / ("state_dict_" + name);
-  fs::remove_all(directory);
-  fs::create_directories(directory);
-  return directory;
-}
 
 // The state dict reads and writes anything that lists its tensors; this is the least that does.
 template <class Scalar>
