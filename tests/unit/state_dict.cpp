@@ -167,6 +167,14 @@ TEST_CASE("a state dict with another shape is refused, even of the same size", "
                 "tensor \"fc1.weight\" has shape [6], where the network has [3, 2]");
 }
 
+TEST_CASE("the message about a shape of many extents is short", "[state_dict]") {
+  const fs::path path = written_with("many_extents", [](auto& net) {
+    net.infos[5].shape.assign(5000, 1);
+    net.infos[5].shape[0] = 6;
+  });
+  check_refused(path, "has shape [6, 1, 1, 1, 1, 1, 1, 1, ...] (5000 extents), where the network has [3, 2].");
+}
+
 TEST_CASE("a state dict with values that no network can hold is refused", "[state_dict]") {
   const auto with = [](std::size_t tensor, double value) {
     return written_with("value", [&](auto& net) { net.values[tensor][1] = value; });

@@ -92,11 +92,13 @@ inline std::string in_quotes(std::string_view name) {
          (name.size() > longest ? "..." : "");
 }
 
-// "[64, 1, 3, 3]".
+// "[64, 1, 3, 3]". Not endless either: a file may give a tensor any number of extents.
 inline std::string shape_text(std::span<const std::size_t> shape) {
+  constexpr std::size_t longest = 8;
   std::string text = "[";
-  for (const std::size_t extent : shape) text += (text.size() > 1 ? ", " : "") + std::to_string(extent);
-  return text + "]";
+  for (const std::size_t extent : shape.first(std::min(shape.size(), longest)))
+    text += (text.size() > 1 ? ", " : "") + std::to_string(extent);
+  return text + (shape.size() > longest ? ", ...] (" + std::to_string(shape.size()) + " extents)" : "]");
 }
 
 // The product of the extents times `element_size`, or nothing where it overflows.
