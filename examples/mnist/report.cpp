@@ -91,7 +91,7 @@ image_grid grid_of(const spikenet::image_dataset& images, std::span<const outcom
                    const std::string& subtitle) {
   image_grid grid;
   grid.title = "The test images with the largest loss";
-  grid.subtitle = subtitle + ". Below each: its label, the answer, the answer's probability, its number";
+  grid.subtitle = subtitle + ". In grey: the answer's probability and the image's number";
   grid.height = images.height;
   grid.width = images.width;
   for (const std::size_t i : worst_of(outcomes, 36)) {
