@@ -260,6 +260,19 @@ TEST_CASE("the reader refuses headers that the format forbids", "[safetensors]")
   }
 }
 
+TEST_CASE("white space of all kinds may stand between a header's tokens, and none but spaces in a name",
+          "[safetensors]") {
+  const auto file = parse(
+      "{\n\t\"a \\\"\\\\\" :\r\n{ \"dtype\":\t\"U8\",\n\"shape\" : [\t1 ,\n1 ], \"data_offsets\":[0,\r1]}\n}\t", 1);
+  CHECK(file.at("a \"\\").shape == std::vector<std::size_t>{1, 1});
+  for (const std::string space : {"\t", "\n", "\r"})
+    for (const std::string before : {"", "\\\"", "\\\\"}) {
+      const std::string name = "{\"" + before + space;
+      CHECK_THROWS_MATCHES(parse(name + R"(":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}})", 1), file_error,
+                           says("not valid JSON, as seen at byte " + std::to_string(name.size())));
+    }
+}
+
 TEST_CASE("messages quote hostile names harmlessly", "[safetensors]") {
   const std::string name(5000, 'n');
   try {
