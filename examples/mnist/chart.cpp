@@ -6,9 +6,12 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <cstdint>
 #include <cstdio>
+#include <cstring>
 #include <functional>
 #include <memory>
+#include <new>
 #include <spikenet/core/error.hpp>
 
 namespace mnist {
@@ -43,6 +46,8 @@ class canvas {
     cairo_line_to(to_, to_x, to_y);
     cairo_stroke(to_);
   }
+  // Grey values [rows, columns], each as a square of that size; x, y: the upper left corner.
+  void pixels(std::span<const std::uint8_t> values, std::size_t columns, double x, double y, double size);
   double text_width(const std::string& text, double size, bool bold = false) {
     cairo_text_extents_t extents;
     font(size, bold);
@@ -86,6 +91,32 @@ using drawing = std::function<extent(canvas&)>;
 
 using surface = std::unique_ptr<cairo_surface_t, decltype(&cairo_surface_destroy)>;
 using context = std::unique_ptr<cairo_t, decltype(&cairo_destroy)>;
+
+void canvas::pixels(std::span<const std::uint8_t> values, std::size_t columns, double x, double y, double size) {
+  // Programs that show an SVG file smooth what they enlarge. Squares of several pixels stay squares.
+  constexpr std::size_t fine = 4;
+  const std::size_t rows = values.size() / columns;
+  const surface image{
+      cairo_image_surface_create(CAIRO_FORMAT_RGB24, static_cast<int>(fine * columns), static_cast<int>(fine * rows)),
+      cairo_surface_destroy};
+  unsigned char* const data = cairo_image_surface_get_data(image.get());
+  if (data == nullptr) throw std::bad_alloc{};
+  const auto stride = static_cast<std::size_t>(cairo_image_surface_get_stride(image.get()));
+  for (std::size_t i = 0; i < fine * rows; ++i)
+    for (std::size_t j = 0; j < fine * columns; ++j) {
+      const std::uint32_t value = values[i / fine * columns + j / fine], rgb = value << 16 | value << 8 | value;
+      std::memcpy(data + i * stride + j * sizeof rgb, &rgb, sizeof rgb);
+    }
+  cairo_surface_mark_dirty(image.get());
+
+  cairo_save(to_);
+  cairo_translate(to_, x, y);
+  cairo_scale(to_, size / fine, size / fine);
+  cairo_set_source_surface(to_, image.get(), 0, 0);
+  cairo_pattern_set_filter(cairo_get_source(to_), CAIRO_FILTER_NEAREST);
+  cairo_paint(to_);
+  cairo_restore(to_);
+}
 
 void check(cairo_status_t status, const std::string& path) {
   if (status != CAIRO_STATUS_SUCCESS)
@@ -282,6 +313,29 @@ extent draw_cells(const heat_map& chart, canvas& paper) {
   return {std::max(bar_right, title_right) + margin, std::max(bottom + 38, top + length) + margin};
 }
 
+extent draw_images(const image_grid& chart, canvas& paper) {
+  constexpr double pixel = 3.5, gap = 18;
+  constexpr std::size_t columns = 6;
+  const double width = pixel * static_cast<double>(chart.width), height = pixel * static_cast<double>(chart.height);
+  const double title_right = draw_title(paper, chart.title, chart.subtitle);
+  double cell = width;
+  for (const image_grid::item& item : chart.items)
+    cell = std::max({cell, paper.text_width(item.caption, label_size), paper.text_width(item.note, tick_size)});
+  const double row = height + 34 + gap;
+
+  for (std::size_t i = 0; i < chart.items.size(); ++i) {
+    const double x = margin + (cell + gap) * static_cast<double>(i % columns);
+    const double y = below_title + row * static_cast<double>(i / columns);
+    paper.pixels(chart.items[i].pixels, chart.width, x, y, pixel);
+    paper.text(chart.items[i].caption, x, y + height + 16, label_size, ink);
+    paper.text(chart.items[i].note, x, y + height + 32, tick_size, grey);
+  }
+  const auto across = static_cast<double>(std::min(chart.items.size(), columns));
+  const auto down = static_cast<double>((chart.items.size() + columns - 1) / columns);
+  return {std::max(margin + (cell + gap) * across - gap, title_right) + margin,
+          below_title + row * down - gap + margin};
+}
+
 }  // namespace
 
 void save_chart(const bar_chart& chart, const std::filesystem::path& path) {
@@ -290,6 +344,10 @@ void save_chart(const bar_chart& chart, const std::filesystem::path& path) {
 
 void save_chart(const heat_map& chart, const std::filesystem::path& path) {
   save([&](canvas& paper) { return draw_cells(chart, paper); }, path);
+}
+
+void save_chart(const image_grid& chart, const std::filesystem::path& path) {
+  save([&](canvas& paper) { return draw_images(chart, paper); }, path);
 }
 
 }  // namespace mnist

@@ -1,9 +1,11 @@
-// Pictures of numbers: a bar chart and a heat map, as SVG to print and as PNG to look at. One drawing code makes both,
-// by cairo, and one look.
+// Pictures of numbers: a bar chart, a heat map and a grid of images, as SVG to print and as PNG to look at. One drawing
+// code makes both, by cairo, and one look.
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -36,8 +38,20 @@ struct heat_map {
   bool as_percent = false;                        // ticks of the colour bar
 };
 
+// Grey images, row by row, each with two lines below it.
+struct image_grid {
+  struct item {
+    std::span<const std::uint8_t> pixels;  // [height, width], row-major, 0 is black; must outlive the grid
+    std::string caption, note;             // the note is in grey
+  };
+  std::string title, subtitle;
+  std::size_t height = 0, width = 0;  // of each image, in pixels
+  std::vector<item> items;
+};
+
 // Writes path.svg and path.png (a suffix that `path` has stays). Throws spikenet::file_error where that cannot be done.
 void save_chart(const bar_chart& chart, const std::filesystem::path& path);
 void save_chart(const heat_map& chart, const std::filesystem::path& path);
+void save_chart(const image_grid& chart, const std::filesystem::path& path);
 
 }  // namespace mnist

@@ -57,10 +57,11 @@ struct test_options {
   std::filesystem::path checkpoint;
   std::filesystem::path data = SPIKENET_MNIST_DIR;
   std::size_t test_batch_size = 200;
+  std::optional<std::filesystem::path> report;  // directory for what report.hpp says of every image
   std::size_t threads = 0;
 };
 
-// Tests a network that `train` has saved. Throws spikenet::error.
+// Tests a network that `train` has saved: its accuracy, and with a report what it gets wrong. Throws spikenet::error.
 void test(const test_options& options);
 
 struct firing_rates_options {

@@ -1,18 +1,15 @@
 #include <algorithm>
-#include <array>
-#include <cerrno>
 #include <cmath>
 #include <cstdio>
-#include <cstring>
-#include <fstream>
 #include <spikenet/spikenet.hpp>
-#include <system_error>
+#include <sstream>
 
 #include "chart.hpp"
 #include "checkpoint.hpp"
 #include "checksum.hpp"
 #include "commands.hpp"
 #include "data.hpp"
+#include "text.hpp"
 
 namespace mnist {
 
@@ -56,11 +53,6 @@ std::string joined(const std::vector<std::string>& layers, const std::string& ne
   return text;
 }
 
-std::string number(const char* format, double value) {
-  std::array<char, 64> text{};
-  std::snprintf(text.data(), text.size(), format, value);
-  return text.data();
-}
 // Three digits: "12.3 %", "0.123 %".
 std::string percent(double share) {
   if (share == 0) return "0 %";
@@ -82,8 +74,8 @@ std::string energy(double picojoules) {
   return picojoules < 1e6 ? number("%.3g nJ", picojoules / 1e3) : number("%.3g uJ", picojoules / 1e6);
 }
 
-void print_table(const std::vector<row>& rows, std::size_t timesteps, double images) {
-  std::vector<std::vector<std::string>> table{{"neurons", "follow", "number", "rate"}};
+void print_rows(const std::vector<row>& rows, std::size_t timesteps, double images) {
+  text_table table{{"neurons", "follow", "number", "rate"}};
   for (std::size_t t = 0; t < timesteps; ++t) table[0].push_back("t=" + std::to_string(t));
   for (const char* name : {"dead", "saturated", "membrane", "operations", "dense", "share"}) table[0].push_back(name);
   for (const row& r : rows) {
@@ -107,18 +99,7 @@ void print_table(const std::vector<row>& rows, std::size_t timesteps, double ima
     table.push_back(std::move(line));
   }
 
-  std::vector<std::size_t> widths(table[0].size());
-  for (const auto& line : table)
-    for (std::size_t i = 0; i < line.size(); ++i) widths[i] = std::max(widths[i], line[i].size());
-  for (std::size_t n = 0; n < table.size(); ++n) {
-    std::string text;
-    for (std::size_t i = 0; i < widths.size(); ++i) {
-      const std::string space(widths[i] - table[n][i].size(), ' ');
-      text += (i > 0 ? "  " : "") + (i < 2 ? table[n][i] + space : space + table[n][i]);
-    }
-    std::printf("%s\n", text.c_str());
-    if (n == 0) std::printf("%s\n", std::string(text.size(), '-').c_str());
-  }
+  print_table(table, "llr");
 }
 
 void print_totals(const spikenet::synaptic_operations& total, std::size_t timesteps, double images) {
@@ -140,7 +121,7 @@ void print_totals(const spikenet::synaptic_operations& total, std::size_t timest
 
 void write_csv(const std::vector<row>& rows, std::size_t timesteps, std::uint64_t images,
                const std::filesystem::path& path) {
-  std::ofstream file{path};
+  std::ostringstream file;
   file.precision(9);
   file << "neurons,follow,count,images,rate";
   for (std::size_t t = 0; t < timesteps; ++t) file << ",rate_t" << t;
@@ -160,8 +141,7 @@ void write_csv(const std::vector<row>& rows, std::size_t timesteps, std::uint64_
     }
     file << ',' << r.operations.additions << ',' << r.operations.multiply_adds << ',' << r.operations.dense << '\n';
   }
-  if (!file.flush())
-    throw spikenet::file_error(path.string() + ": The table cannot be written: " + std::strerror(errno) + ".");
+  save_text(file.str(), path);
 }
 
 bar_chart chart_of(const std::vector<row>& rows, const std::string& subtitle) {
@@ -200,8 +180,7 @@ void firing_rates(const firing_rates_options& options) {
                                       : spikenet::subset{dataset};
 
   const std::filesystem::path out = options.out.value_or(options.checkpoint.parent_path());
-  if (std::error_code error; !out.empty() && !std::filesystem::create_directories(out, error) && error)
-    throw spikenet::file_error(out.string() + ": The directory cannot be created: " + error.message() + ".");
+  make_directory(out);
 
   const spikenet::batch_loader<float> loader{images, {.batch_size = 200, .normalisation = saved.info.normalisation}};
   spikenet::monitor monitor;
@@ -240,7 +219,7 @@ void firing_rates(const firing_rates_options& options) {
   const std::vector<row> rows = rows_of(monitor);
   std::printf("network     %s: %s\n", options.checkpoint.c_str(), of_network.c_str());
   std::printf("data        %s: %s\n\n", options.data.c_str(), of_what.c_str());
-  print_table(rows, made.steps, count);
+  print_rows(rows, made.steps, count);
   print_totals(monitor.total(), made.steps, count);
   for (const std::string& warning : monitor.warnings()) std::printf("\nwarning: %s\n", warning.c_str());
 

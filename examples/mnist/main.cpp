@@ -150,6 +150,9 @@ int main(int argc, char** argv) {
   test.add_option("--data", test_options.data, "Directory with the test images and labels, plain or gzip")
       ->check(CLI::ExistingDirectory);
   test.add_option("--test_batch_size", test_options.test_batch_size, "Images in a batch")->check(count);
+  test.add_option("--report", test_options.report,
+                  "Directory for the confusion matrix, a picture of the worst images, and a table of all")
+      ->check(accept("a directory", [](const std::string& text) { return !text.empty(); }));
 
   mnist::firing_rates_options rates_options;
   CLI::App& rates = *app.add_subcommand("firing-rates", "Shows how often the neurons of each layer fire, as a chart");

@@ -29,6 +29,7 @@ class model_of final : public model {
   spikenet::step_result test_step(std::span<const float> images, std::span<const std::int32_t> labels) override {
     return net_.test_step(images, labels);
   }
+  std::span<const float> evaluate(std::span<const float> images) override { return net_.evaluate(images); }
   std::span<const float> evaluate(std::span<const float> images, spikenet::monitor& monitor) override {
     return net_.evaluate(images, monitor);
   }

@@ -49,7 +49,9 @@ class model {
                                   const optimizer& rule, double clip_norm) = 0;
   virtual void recalibrate(std::span<const float> images, std::size_t n) = 0;
   virtual spikenet::step_result test_step(std::span<const float> images, std::span<const std::int32_t> labels) = 0;
-  // Logits [N, classes] in evaluation mode, valid until the next call; the monitor watches.
+  // Logits [N, classes] in evaluation mode, valid until the next call.
+  virtual std::span<const float> evaluate(std::span<const float> images) = 0;
+  // The same, and the monitor watches.
   virtual std::span<const float> evaluate(std::span<const float> images, spikenet::monitor& monitor) = 0;
   virtual void save(const std::filesystem::path& path, const spikenet::safetensors_metadata& metadata) = 0;
   virtual void load(const spikenet::safetensors_file& file) = 0;

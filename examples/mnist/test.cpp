@@ -1,12 +1,46 @@
+#include <cmath>
 #include <cstdio>
 #include <spikenet/spikenet.hpp>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "checkpoint.hpp"
 #include "checksum.hpp"
 #include "commands.hpp"
 #include "data.hpp"
+#include "report.hpp"
+#include "text.hpp"
 
 namespace mnist {
+
+namespace {
+
+struct tested {
+  progress::summary summary;
+  std::vector<outcome> outcomes;  // one for each image, in the loader's order
+};
+
+tested classify(model& net, const spikenet::batch_loader<float>& loader) {
+  progress live{"test", loader.size(), 0};
+  std::vector<outcome> outcomes;
+  for (const auto& batch : loader.epoch(0)) {
+    double loss = 0;
+    std::size_t correct = 0;
+    for (const outcome& o : outcomes_of(net.evaluate(batch.images), batch.labels)) {
+      if (!std::isfinite(o.loss)) throw spikenet::numeric_error("the loss is not finite");
+      outcomes.push_back(o);
+      loss += o.loss;
+      correct += o.correct() ? 1 : 0;
+    }
+    live.update(batch.size(), loss / static_cast<double>(batch.size()), correct);
+  }
+  return {live.finish(), std::move(outcomes)};
+}
+
+std::string percent(double share) { return number("%.2f %%", 100 * share); }
+
+}  // namespace
 
 void test(const test_options& options) {
   spikenet::set_cpu_threads(options.threads);
@@ -22,9 +56,18 @@ void test(const test_options& options) {
   std::printf("neurons     threshold (v_th) %g, decay (tau) %g\n\n", info.model.v_th, info.model.tau);
   std::fflush(stdout);
 
-  const progress::summary tested = evaluate(*net, loader, "test");
-  std::printf("test accuracy %.2f %%, test loss %.4f, %.0f images/s\n", 100 * tested.accuracy, tested.loss,
-              tested.images_per_second);
+  const auto [summary, outcomes] = classify(*net, loader);
+  std::printf("test accuracy %s, test loss %.4f, %.0f images/s\n", percent(summary.accuracy).c_str(), summary.loss,
+              summary.images_per_second);
+  if (!options.report) return;
+
+  std::printf("\n");
+  print_classes(confusion_matrix{outcomes});
+  write_report(images, outcomes,
+               percent(summary.accuracy) + " of " + std::to_string(images.size()) + " images recognised; width " +
+                   std::to_string(info.model.width) + ", " + std::to_string(info.model.steps) + " timesteps",
+               *options.report);
+  std::printf("\nwritten     %s: confusion.svg, .png, .csv; worst.svg, .png; images.csv\n", options.report->c_str());
 }
 
 }  // namespace mnist

@@ -34,15 +34,6 @@ accepts() {
   fi
 }
 
-# big_endian NUMBER...: each as four bytes.
-big_endian() {
-  local number
-  for number in "$@"; do
-    printf "$(printf '\\x%02x\\x%02x\\x%02x\\x%02x' $((number >> 24 & 255)) $((number >> 16 & 255)) \
-      $((number >> 8 & 255)) $((number & 255)))"
-  done
-}
-
 # pixels FIRST COUNT, labels FIRST COUNT: of the training images.
 gzip -dc "$data/train-images-idx3-ubyte.gz" >all-images
 gzip -dc "$data/train-labels-idx1-ubyte.gz" >all-labels
@@ -132,6 +123,7 @@ for value in -1 1.5 x; do
   refuses 2 "--sample: .*$value" firing-rates --checkpoint trained/model.safetensors --sample $value
 done
 refuses 2 '--out: ' firing-rates --checkpoint trained/model.safetensors --out ''
+refuses 2 '--report: ' test --checkpoint trained/model.safetensors --report ''
 refuses 2 '--data: .*nowhere' train --data nowhere
 refuses 2 '--data: ' train --data ''
 
@@ -144,6 +136,13 @@ refuses 1 'occupied' firing-rates --data small --checkpoint trained/model.safete
 refuses 1 'occupied' firing-rates --data small --checkpoint trained/model.safetensors --out occupied/below
 mkdir -p taken/firing-rates.svg
 refuses 1 'taken/firing-rates.svg: ' firing-rates --data small --checkpoint trained/model.safetensors --out taken
+refuses 1 'occupied' test --data small --checkpoint trained/model.safetensors --report occupied
+refuses 1 'occupied' test --data small --checkpoint trained/model.safetensors --report occupied/below
+for file in confusion.svg confusion.png confusion.csv worst.svg worst.png images.csv; do
+  rm -rf taken
+  mkdir -p "taken/$file"
+  refuses 1 "taken/$file: " test --data small --checkpoint trained/model.safetensors --report taken
+done
 refuses 1 '--sample 30: .*small.* 0 to 29' firing-rates --data small --checkpoint trained/model.safetensors --sample 30
 
 # The data

@@ -14,3 +14,12 @@ complain() {
   sed 's/^/    /' output errors
   failures=$((failures + 1))
 }
+
+# big_endian NUMBER...: each as four bytes, as IDX files have them.
+big_endian() {
+  local number
+  for number in "$@"; do
+    printf "$(printf '\\x%02x\\x%02x\\x%02x\\x%02x' $((number >> 24 & 255)) $((number >> 16 & 255)) \
+      $((number >> 8 & 255)) $((number & 255)))"
+  done
+}

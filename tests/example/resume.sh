@@ -52,13 +52,6 @@ interrupted() {
 }
 
 # A small data set: 300 images to train and validate, 50 to test.
-big_endian() {
-  local number
-  for number in "$@"; do
-    printf "$(printf '\\x%02x\\x%02x\\x%02x\\x%02x' $((number >> 24 & 255)) $((number >> 16 & 255)) \
-      $((number >> 8 & 255)) $((number & 255)))"
-  done
-}
 first() { head -c "$1" || true; }
 mkdir small other
 for images in "train 60000 300" "t10k 10000 50"; do

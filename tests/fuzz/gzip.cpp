@@ -7,8 +7,8 @@
 std::vector<fuzz::bytes> fuzz::seeds() {
   const bytes counting{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11};
   const bytes small = encode_idx({2, 6}, counting);
-  // More than the reader takes memory for at once.
-  const bytes large = encode_idx({500, 600}, bytes(300'000, 1));
+  // More than the 64 KiB that the reader takes memory for at once, and not much more: it takes the longest to run.
+  const bytes large = encode_idx({300, 220}, bytes(66'000, 1));
 
   bytes file_name{'a', '.', 'i', 'd', 'x', 0}, extra{'A', 'B', 2, 0, 1, 2};
   gz_header header{};
@@ -27,7 +27,7 @@ std::vector<fuzz::bytes> fuzz::seeds() {
 }
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  if (const std::span input{data, size}; fuzz::is_gzip(input)) fuzz::check_idx_reader(input);
+  fuzz::check_idx_reader({data, size});
   return 0;
 }
 
@@ -35,9 +35,18 @@ extern "C" std::size_t LLVMFuzzerCustomMutator(std::uint8_t* data, std::size_t s
                                                unsigned int seed) {
   spikenet::random_stream random{spikenet::seed{seed}};
   const std::uint32_t members = random.below(3);
-  if (members == 0) return LLVMFuzzerMutate(data, size, max_size);
+  const auto mutate_compressed = [&] {
+    const std::size_t changed = LLVMFuzzerMutate(data, size, max_size);
+    // Without these two bytes it would be an input for the other target.
+    if (changed >= 2) data[0] = 0x1f, data[1] = 0x8b;
+    return changed;
+  };
+  if (members == 0) return mutate_compressed();
 
   fuzz::bytes content = fuzz::inflate_all({data, size}).content;
+  // Large content takes long, and its changes show little that those of small content do not.
+  constexpr std::size_t usual = 4096;
+  if (random.below(16) > 0) content.resize(std::min(content.size(), usual));
   fuzz::mutate_idx(content, std::max<std::size_t>(content.size(), 100) + 50, random);
   const std::size_t first =
       members == 1 ? content.size() : random.below(static_cast<std::uint32_t>(content.size() + 1));
@@ -47,7 +56,7 @@ extern "C" std::size_t LLVMFuzzerCustomMutator(std::uint8_t* data, std::size_t s
     const fuzz::bytes second = fuzz::gzip(std::span{content}.subspan(first), levels[random.below(3)]);
     result.insert(result.end(), second.begin(), second.end());
   }
-  if (result.size() > max_size) return LLVMFuzzerMutate(data, size, max_size);
+  if (result.size() > max_size) return mutate_compressed();
   std::copy(result.begin(), result.end(), data);
   return result.size();
 }

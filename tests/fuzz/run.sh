@@ -14,7 +14,7 @@ fi
 
 cmake -S . -B build/fuzz -D CMAKE_CXX_COMPILER="${CXX:-clang++}" -D CMAKE_BUILD_TYPE=RelWithDebInfo -D SPIKENET_FUZZ=ON \
   -D SPIKENET_BUILD_EXAMPLES=OFF -D SPIKENET_BUILD_BENCHMARKS=OFF >/dev/null
-cmake --build build/fuzz --target fuzz -- "-j${JOBS:-1}" >/dev/null
+cmake --build build/fuzz -j "${JOBS:-1}" --target "${targets[@]/#/replay_}" "${targets[@]/#/fuzz_}" >/dev/null
 
 fuzz=$PWD/tests/fuzz
 cd build/fuzz
@@ -33,7 +33,7 @@ for target in "${targets[@]}"; do
     exit 1
   fi
   stat() { sed -n "s/^stat::$1: *//p" "$log"; }
-  done_line=$(grep ' DONE ' "$log")
+  done_line=$(grep '\sDONE\s' "$log")
   echo "$target: $(stat number_of_executed_units) inputs, $(sed -n 's/ inputs were accepted$//p' "$log") accepted," \
     "$(stat average_exec_per_sec)/s, $(sed -E 's/.*(cov: [0-9]+) (ft: [0-9]+) (corp: [0-9]+).*/\1, \2, \3/' <<<"$done_line")," \
     "peak $(stat peak_rss_mb) MiB, no finding"

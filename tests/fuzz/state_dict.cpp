@@ -28,15 +28,13 @@ fuzz::bytes content_of(network& n) {
   return content;
 }
 
+// The network's state dict, and what else is in the writer.
 template <class Scalar>
-fuzz::bytes state_dict(bool with_counter) {
-  spikenet::safetensors_writer writer;
+fuzz::bytes state_dict(spikenet::safetensors_writer writer = {}) {
   net().for_each_tensor([&](const auto& info, std::span<const float> values) {
     const std::vector<Scalar> converted{values.begin(), values.end()};
     writer.add<Scalar>(info.name, info.shape, converted);
   });
-  const std::int64_t counter = 3;
-  if (with_counter) writer.add<std::int64_t>("bn.num_batches_tracked", {}, std::span{&counter, 1});
   const auto written = writer.bytes();
   const auto* first = reinterpret_cast<const std::uint8_t*>(written.data());
   return {first, first + written.size()};
@@ -44,7 +42,14 @@ fuzz::bytes state_dict(bool with_counter) {
 
 }  // namespace
 
-std::vector<fuzz::bytes> fuzz::seeds() { return {state_dict<float>(true), state_dict<double>(false)}; }
+std::vector<fuzz::bytes> fuzz::seeds() {
+  const std::int64_t counter = 3;
+  spikenet::safetensors_writer counting, many_extents;
+  counting.add<std::int64_t>("bn.num_batches_tracked", {}, std::span{&counter, 1});
+  // Messages once had them all.
+  many_extents.add<std::int64_t>("x", std::vector<std::size_t>(400, 1), std::span{&counter, 1});
+  return {state_dict<float>(counting), state_dict<double>(), state_dict<float>(many_extents)};
+}
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   ++fuzz::count.inputs;

@@ -1,7 +1,5 @@
 // Checkpoints: training goes on bit for bit, what does not fit is refused and changes nothing, and a kill between any
 // two steps of saving leaves a pair that loads.
-#include <unistd.h>
-
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -21,9 +19,11 @@
 #include <vector>
 
 #include "catch.hpp"
+#include "unit/scratch.hpp"
 #include "unit/support.hpp"
 
 using namespace spikenet;
+using test::scratch;
 
 namespace {
 
@@ -33,14 +33,6 @@ namespace fs = std::filesystem;
 template <class Scalar, std::size_t Hidden = 5>
 using tiny = network<cpu<Scalar>, timesteps<2>, image<1, 4, 4>, named<"conv1", conv2d<3, 3>>, named<"bn1", tdbn<>>,
                      lif<>, flatten, named<"fc1", linear<Hidden>>, lif<>, named<"fc2", linear<3>>>;
-
-// A fresh directory, this process's own: CTest runs several test cases at once, and some share what they use it for.
-fs::path scratch(const std::string& name) {
-  const fs::path directory = fs::path{SPIKENET_TEST_TMP} / ("checkpoint_" + name + "_" + std::to_string(::getpid()));
-  fs::remove_all(directory);
-  fs::create_directories(directory);
-  return directory;
-}
 
 std::string bytes_of(const fs::path& path) {
   std::ifstream stream{path, std::ios::binary};

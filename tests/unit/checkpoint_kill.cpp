@@ -16,6 +16,7 @@
 #include <thread>
 
 #include "catch.hpp"
+#include "unit/scratch.hpp"
 
 using namespace spikenet;
 
@@ -66,8 +67,7 @@ std::size_t files_in(const fs::path& directory) {
 
 TEST_CASE("SIGKILL at any moment leaves a checkpoint that loads", "[checkpoint]") {
   constexpr int kills = 220;
-  const fs::path directory = fs::path{SPIKENET_TEST_TMP} / "checkpoint_kill";
-  fs::remove_all(directory);
+  const fs::path directory = test::scratch("killed");
   net_t saved{seed{1}}, loaded{seed{2}};
 
   using clock = std::chrono::steady_clock;

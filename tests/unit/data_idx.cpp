@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <array>
-#include <atomic>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -21,6 +20,7 @@
 #include "spikenet/core/random.hpp"
 #include "spikenet/data/idx.hpp"
 #include "spikenet/data/transform.hpp"
+#include "unit/scratch.hpp"
 
 using namespace spikenet;
 
@@ -72,22 +72,9 @@ bytes gzip(const bytes& content) {
   return result;
 }
 
-// A directory of its own for one test, removed at its end.
+// A directory for one test, and the files in it by name.
 class scratch_directory {
  public:
-  scratch_directory() {
-    static std::atomic<int> count{0};
-    path_ = std::filesystem::path{SPIKENET_TEST_TMP} /
-            ("data_idx." + std::to_string(::getpid()) + "." + std::to_string(count++));
-    std::filesystem::create_directories(path_);
-  }
-  ~scratch_directory() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  scratch_directory(const scratch_directory&) = delete;
-  scratch_directory& operator=(const scratch_directory&) = delete;
-
   const std::filesystem::path& path() const { return path_; }
   std::string operator/(const std::string& name) const { return (path_ / name).string(); }
 
@@ -99,7 +86,7 @@ class scratch_directory {
   }
 
  private:
-  std::filesystem::path path_;
+  std::filesystem::path path_ = test::scratch("data_idx");
 };
 
 // Both forms of `content` are refused, plain and as gzip, with the name in front and these words in the message.

@@ -26,6 +26,7 @@
 #include <vector>
 
 #include "catch.hpp"
+#include "unit/scratch.hpp"
 
 namespace {
 
@@ -33,14 +34,7 @@ namespace fs = std::filesystem;
 using spikenet::argument_error;
 using spikenet::event_writer;
 using spikenet::file_error;
-
-// A fresh directory for one test case.
-fs::path scratch(const std::string& name) {
-  const fs::path directory = fs::path{SPIKENET_TEST_TMP} / ("event_file_" + name);
-  fs::remove_all(directory);
-  fs::create_directories(directory);
-  return directory;
-}
+using test::scratch;
 
 std::string read_bytes(const fs::path& path) {
   std::ifstream stream{path, std::ios::binary};

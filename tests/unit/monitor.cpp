@@ -620,3 +620,48 @@ TEST_CASE("a monitor watches one network", "[monitor]") {
   large.evaluate(values(6), m);
   CHECK(m.neurons().at(0).neurons == 6);
 }
+
+namespace {
+
+// What neurons follow, by their names; "norm" where there is a normalisation among it.
+template <class Backend>
+std::map<std::string, std::string> origins_in_shortcuts() {
+  network<Backend, timesteps<2>, image<1, 4, 4>, named<"conv", conv2d<2, 3>>, named<"spike", lif<>>,
+          // Neurons of the shortcut's own, behind weights and without
+          named<"a", residual<sequence<conv2d<3, 3>, tdbn<2>>, sequence<conv2d<3, 1>, lif<>>>>,
+          named<"b", residual<sequence<conv2d<3, 3>>, lif<>>>,
+          // A block in the shortcut
+          named<"c", residual<sequence<conv2d<3, 3>, tdbn<2>>,
+                              residual<sequence<conv2d<3, 1>, tdbn<2>>, sequence<conv2d<3, 1>, avg_pool2d<1>>>>>,
+          // No neurons before both branches
+          named<"d", residual<sequence<conv2d<3, 3>, tdbn<>, lif<>, conv2d<2, 3>, tdbn<2>>, conv2d<2, 1>>>,
+          named<"e", conv2d<2, 3>>, named<"f", residual<sequence<conv2d<2, 3>, tdbn<2>>, sequence<tdbn<2>, lif<>>>>,
+          flatten, named<"fc", linear<2>>>
+      net{seed{1}};
+  monitor m;
+  net.evaluate(values(3 * 16, 1), m);
+  std::map<std::string, std::string> follows;
+  for (const neuron_statistics& layer : m.neurons()) {
+    for (const std::string& name : layer.follows) follows[layer.name] += name + " ";
+    follows[layer.name] += layer.normalised ? "norm" : "";
+  }
+  return follows;
+}
+
+}  // namespace
+
+TEST_CASE("neurons in a shortcut follow the shortcut's layers, and the block's neurons its own", "[monitor]") {
+  const std::map<std::string, std::string> expected{{"spike", "conv "},
+                                                    {"a.shortcut.1", "a.shortcut.0 "},
+                                                    {"a.join", "a.0 norm"},
+                                                    {"b.shortcut", ""},
+                                                    {"b.join", "b.0 "},
+                                                    {"c.shortcut.join", "c.shortcut.0 c.shortcut.shortcut.0 norm"},
+                                                    {"c.join", "c.0 norm"},
+                                                    {"d.2", "d.0 norm"},
+                                                    {"d.join", "d.3 d.shortcut norm"},
+                                                    {"f.shortcut.1", "e norm"},
+                                                    {"f.join", "e f.0 norm"}};
+  CHECK(origins_in_shortcuts<cpu<double>>() == expected);
+  CHECK(origins_in_shortcuts<cpu<double, one_by_one>>() == expected);
+}

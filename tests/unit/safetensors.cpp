@@ -21,6 +21,7 @@
 #include <vector>
 
 #include "catch.hpp"
+#include "unit/scratch.hpp"
 
 namespace {
 
@@ -29,14 +30,7 @@ using spikenet::argument_error;
 using spikenet::file_error;
 using spikenet::safetensors_file;
 using spikenet::safetensors_writer;
-
-// A fresh directory for one test case.
-fs::path scratch(const std::string& name) {
-  const fs::path directory = fs::path{SPIKENET_TEST_TMP} / ("safetensors_" + name);
-  fs::remove_all(directory);
-  fs::create_directories(directory);
-  return directory;
-}
+using test::scratch;
 
 std::vector<std::byte> read_bytes(const fs::path& path) {
   std::ifstream stream{path, std::ios::binary};
@@ -264,6 +258,19 @@ TEST_CASE("the reader refuses headers that the format forbids", "[safetensors]")
     CAPTURE(shown);
     CHECK_THROWS_MATCHES(parse(header, data_size), file_error, says("given.safetensors: ") && says(message));
   }
+}
+
+TEST_CASE("white space of all kinds may stand between a header's tokens, and none but spaces in a name",
+          "[safetensors]") {
+  const auto file = parse(
+      "{\n\t\"a \\\"\\\\\" :\r\n{ \"dtype\":\t\"U8\",\n\"shape\" : [\t1 ,\n1 ], \"data_offsets\":[0,\r1]}\n}\t", 1);
+  CHECK(file.at("a \"\\").shape == std::vector<std::size_t>{1, 1});
+  for (const std::string space : {"\t", "\n", "\r"})
+    for (const std::string before : {"", "\\\"", "\\\\"}) {
+      const std::string name = "{\"" + before + space;
+      CHECK_THROWS_MATCHES(parse(name + R"(":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}})", 1), file_error,
+                           says("not valid JSON, as seen at byte " + std::to_string(name.size())));
+    }
 }
 
 TEST_CASE("messages quote hostile names harmlessly", "[safetensors]") {

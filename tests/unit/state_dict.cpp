@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "catch.hpp"
+#include "unit/scratch.hpp"
 
 namespace {
 
@@ -18,14 +19,8 @@ using spikenet::load_state_dict;
 using spikenet::safetensors_file;
 using spikenet::safetensors_writer;
 using spikenet::save_state_dict;
+using test::scratch;
 using shape_t = std::vector<std::size_t>;
-
-fs::path scratch(const std::string& name) {
-  const fs::path directory = fs::path{SPIKENET_TEST_TMP} / ("state_dict_" + name);
-  fs::remove_all(directory);
-  fs::create_directories(directory);
-  return directory;
-}
 
 // The state dict reads and writes anything that lists its tensors; this is the least that does.
 template <class Scalar>
@@ -170,6 +165,14 @@ TEST_CASE("a state dict with another shape is refused, even of the same size", "
                 "tensor \"fc1.weight\" has shape [2, 3], where the network has [3, 2]");
   check_refused(written_with("rank", [](auto& net) { net.infos[5].shape = {6}; }),
                 "tensor \"fc1.weight\" has shape [6], where the network has [3, 2]");
+}
+
+TEST_CASE("the message about a shape of many extents is short", "[state_dict]") {
+  const fs::path path = written_with("many_extents", [](auto& net) {
+    net.infos[5].shape.assign(5000, 1);
+    net.infos[5].shape[0] = 6;
+  });
+  check_refused(path, "has shape [6, 1, 1, 1, 1, 1, 1, 1, ...] (5000 extents), where the network has [3, 2].");
 }
 
 TEST_CASE("a state dict with values that no network can hold is refused", "[state_dict]") {

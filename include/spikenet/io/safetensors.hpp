@@ -92,11 +92,13 @@ inline std::string in_quotes(std::string_view name) {
          (name.size() > longest ? "..." : "");
 }
 
-// "[64, 1, 3, 3]".
+// "[64, 1, 3, 3]". Not endless either: a file may give a tensor any number of extents.
 inline std::string shape_text(std::span<const std::size_t> shape) {
+  constexpr std::size_t longest = 8;
   std::string text = "[";
-  for (const std::size_t extent : shape) text += (text.size() > 1 ? ", " : "") + std::to_string(extent);
-  return text + "]";
+  for (const std::size_t extent : shape.first(std::min(shape.size(), longest)))
+    text += (text.size() > 1 ? ", " : "") + std::to_string(extent);
+  return text + (shape.size() > longest ? ", ...] (" + std::to_string(shape.size()) + " extents)" : "]");
 }
 
 // The product of the extents times `element_size`, or nothing where it overflows.
@@ -109,6 +111,23 @@ inline std::optional<std::size_t> byte_count(std::span<const std::size_t> shape,
     bytes *= extent;
   }
   return bytes;
+}
+
+// Turns tabs and line ends between the tokens of JSON text into spaces. Where the parser finds an error it spells out
+// all white space before it in a message, eight characters and several copies for each that is not a space: gigabytes
+// for a header of the longest. Within strings, where the parser must refuse them, they stay.
+inline void calm_white_space(std::string& json) noexcept {
+  bool in_string = false;
+  for (std::size_t i = 0; i < json.size(); ++i) {
+    char& c = json[i];
+    if (c == '"') {
+      in_string = !in_string;
+    } else if (in_string) {
+      if (c == '\\') ++i;
+    } else if (c == '\t' || c == '\n' || c == '\r') {
+      c = ' ';
+    }
+  }
 }
 
 // Receives the events of the JSON parser. Events rather than a document: nothing is kept but what the schema allows, a
@@ -392,6 +411,7 @@ class safetensors_file {
     // The parser would skip white space and a byte order mark in front, and stop at a zero byte as if the text ended.
     if (!header.starts_with('{')) throw file_error(name + ": its header does not start with '{'.");
     if (header.find('\0') != std::string::npos) throw file_error(name + ": the header is not valid JSON.");
+    detail::calm_white_space(header);
     detail::safetensors_header_reader reader{name};
     nlohmann::json::sax_parse(header, &reader);
     detail::check_safetensors_layout(reader.tensors, data_size, name);

@@ -22,6 +22,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <limits>
+#include <set>
 #include <span>
 #include <string>
 #include <utility>
@@ -266,6 +267,7 @@ class monitor {
     using output = typename Module::output;
     constexpr bool runs_as_neurons = requires { typename Module::dynamics; };
     if (seen.input.batch == 0) return;
+    origin* const first_time = first_sight(seen.name, seen.input.data, seen.output.data);
 
     if constexpr (requires { std::size_t{Module::fan_out(std::size_t{})}; }) {
       constexpr bool spiking = In::holds == content::spikes;
@@ -273,13 +275,19 @@ class monitor {
                                                  [](std::size_t i) -> std::size_t { return Module::fan_out(i); });
       if (spiking) tally(seen.input.data, seen.input.items(), In::size);
       add_operations(layer, seen.input.batch);
+      if (first_time) first_time->layers.push_back(seen.name);
     }
     if constexpr (requires { Module::parameters; }) {
-      for (const parameter& p : Module::parameters) normalised_ = normalised_ || !p.trainable;
+      for (const parameter& p : Module::parameters)
+        if (first_time && !p.trainable) first_time->normalised = true;
     }
     // A layer that only hands spikes on, flatten for one, has no neurons.
     if constexpr (output::holds == content::spikes && (runs_as_neurons || In::holds != content::spikes)) {
       neuron_statistics& layer = neurons_named(seen.name, output::size, output::steps);
+      if (first_time) {
+        layer.follows = std::exchange(first_time->layers, {});
+        layer.normalised = std::exchange(first_time->normalised, false);
+      }
       layer.images += seen.output.batch;
       for (std::size_t t = 0; t < output::steps; ++t) {
         tally(seen.output.data + t * seen.output.step_size(), seen.output.batch, output::size);
@@ -294,6 +302,65 @@ class monitor {
   }
 
  private:
+  // What lies between some values and the neurons before them.
+  struct origin {
+    const void* values;               // where a layer found or left them
+    std::string name;                 // of the layer that made them
+    std::vector<std::string> layers;  // with weights
+    bool normalised = false;
+    bool read = false;  // by a layer that was shown since
+
+    // Of a sum with those.
+    void add(origin& other) {
+      for (const std::string& layer : other.layers)
+        if (std::find(layers.begin(), layers.end(), layer) == layers.end()) layers.push_back(layer);
+      normalised = normalised || other.normalised;
+      other.read = true;
+    }
+  };
+
+  // The origin of a layer's output so far, which the layer adds itself to, the first time that it is shown; then null.
+  origin* first_sight(const std::string& name, const void* input, const void* output) {
+    if (!names_.insert(name).second) return nullptr;
+    origin made = origin_of(name, input);
+    made.values = output;
+    made.name = name;
+    made.read = false;
+    origins_.push_back(std::move(made));
+    return &origins_.back();
+  }
+
+  // Of the input of the layer of that name. The network does not say what is a sum, but that can be seen. Layers are
+  // shown in the order main branch, shortcut, join; so a result that nobody has read by the time of the join is a
+  // branch of the block, or of one around it.
+  origin origin_of(const std::string& name, const void* input) {
+    const auto known =
+        std::find_if(origins_.rbegin(), origins_.rend(), [&](const origin& o) { return o.values == input; });
+    if (known != origins_.rend() && known->read) return *known;  // a block's input, of which its other branch begins
+
+    origin sum{input, {}, {}};
+    if (known != origins_.rend()) {
+      // The values that the layer before made; with the shortcut added to them where others came between.
+      for (auto o = known.base() - 1; o != origins_.end(); ++o)
+        if (!o->read) sum.add(*o);
+      return sum;
+    }
+    // Values that no layer made: a sum in memory of its own, whose branches are called as the join is, but for the end;
+    // or the network's input, where there is none.
+    bool found = false;
+    for (std::size_t common = name.size(); common > 0 && !found;) {
+      common = common > 1 ? name.rfind('.', common - 2) + 1 : 0;
+      for (origin& o : origins_) {
+        if (o.read || o.name.compare(0, common, name, 0, common) != 0) continue;
+        sum.add(o);
+        found = true;
+      }
+    }
+    sum.read = true;
+    origins_.push_back(sum);
+    return sum;
+  }
+
   // tally_[i]: in how many of the items value i is not 0.
   template <class Scalar>
   void tally(const Scalar* values, std::size_t items, std::size_t size) {
@@ -352,7 +419,6 @@ class monitor {
       layer.fan_out.push_back(static_cast<std::uint32_t>(fan_out(i)));
       layer.connections += layer.fan_out.back();
     }
-    follows_.push_back(name);
     synapses_.push_back(std::move(layer));
     return synapses_.back();
   }
@@ -364,8 +430,6 @@ class monitor {
     }
     neuron_statistics layer;
     layer.name = name;
-    layer.follows.swap(follows_);
-    layer.normalised = std::exchange(normalised_, false);
     layer.neurons = neurons;
     layer.timesteps = timesteps;
     layer.spikes_of_neuron.assign(neurons, 0);
@@ -431,9 +495,8 @@ class monitor {
 
   std::vector<neuron_statistics> neurons_;
   std::vector<synapse_statistics> synapses_;
-  // Since the last neurons: layers with weights, and whether there was a normalisation.
-  std::vector<std::string> follows_;
-  bool normalised_ = false;
+  std::set<std::string> names_;
+  std::vector<origin> origins_;
   std::vector<std::uint32_t> tally_;
 };
 

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Runs a Python script that needs a package, or says why it cannot, with the exit status by which CTest knows a skipped
-# test, 77:
+# Runs a command that needs a Python with a package, or says why it cannot, with the exit status by which CTest knows a
+# skipped test, 77:
 #
-#   run_python.sh PYTHON PACKAGE SCRIPT ARGUMENT...
+#   needs_python.sh PYTHON PACKAGE COMMAND...
 set -euo pipefail
 python=$1 package=$2
 shift 2
@@ -16,4 +16,4 @@ if ! reason=$("$python" -c "import $package" 2>&1); then
   echo "Skipped: $python says \"${reason##*$'\n'}\"; $advice."
   exit 77
 fi
-exec "$python" "$@"
+exec "$@"
