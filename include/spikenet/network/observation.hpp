@@ -17,6 +17,8 @@ namespace spikenet {
 //   input    what it received: [In::steps, N, H, W, C] or [In::steps, N, F]
 //   output   what it made of it
 //   neurons  threshold, decay and surrogate of the network's neurons
+//   from, to where the network holds input and output, maybe as bits: what one layer makes and another receives is in
+//            the same place
 template <class Module, class In, class Scalar>
 struct observation {
   const std::string& name;
@@ -24,6 +26,8 @@ struct observation {
   tensor<In, const Scalar> input;
   tensor<typename Module::output, const Scalar> output;
   const neuron& neurons;
+  const void* from;
+  const void* to;
 };
 
 namespace detail {
@@ -42,7 +46,7 @@ void show(F& f, context<Backend>& c, const std::string& name, const Module& modu
     f(name, *real_y);
   } else {
     const real_view<Backend, In> real_x(c, x);
-    f(observation<Module, In, scalar>{name, module, real_x, real_y, c.neurons});
+    f(observation<Module, In, scalar>{name, module, real_x, real_y, c.neurons, x.data, y.data});
   }
 }
 

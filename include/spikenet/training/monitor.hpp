@@ -267,7 +267,7 @@ class monitor {
     using output = typename Module::output;
     constexpr bool runs_as_neurons = requires { typename Module::dynamics; };
     if (seen.input.batch == 0) return;
-    origin* const first_time = first_sight(seen.name, seen.input.data, seen.output.data);
+    origin* const first_time = first_sight(seen.name, seen.from, seen.to);
 
     if constexpr (requires { std::size_t{Module::fan_out(std::size_t{})}; }) {
       constexpr bool spiking = In::holds == content::spikes;
