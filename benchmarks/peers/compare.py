@@ -2,8 +2,8 @@
 
 The processes of all libraries live side by side, and one at a time computes. A turn starts from the same weights and
 takes the same batches in the same order. Each turn of another library comes right after one of spikenet, so that what
-else the machine does meets both; the ratio of the two is taken turn by turn, its median and its least and greatest value
-are what is printed.
+else the machine does meets both; the ratio of the two is taken turn by turn, and its median, least and greatest value
+are printed.
 
 Needs no package; the Python that it starts the workers with needs PyTorch.
 """
@@ -23,7 +23,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 
 TRAINING_IMAGES, TEST_IMAGES = 6400, 2000
 EVALUATION_BATCH = 200
-GROWTH = {"width": 16, "timesteps": (1, 2, 4, 8)}
+GROWTH = {"width": 16, "timesteps": (1, 2, 4, 8), "trained_at": 2}
 MEMORY = {"width": 64, "timesteps": 4}
 MEMORY_VARIANTS = "stbp", "torch", "torch-cl", "torch-compile", "spikingjelly"
 
@@ -35,21 +35,21 @@ def parse(arguments):
     parser.add_argument("--batch", type=int, default=64, metavar="N", help="images in a training step (default: 64)")
     parser.add_argument("--modes", type=words, default=["train", "evaluate"], metavar="MODE,MODE",
                         help="train, evaluate (in batches of 200), or both (default)")
-    parser.add_argument("--checkpoint", metavar="FILE", help="weights of a trained network, a safetensors file: used for "
-                        "networks of its width; others are trained for a few steps first")
+    parser.add_argument("--checkpoint", metavar="FILE", help="weights of a trained network, a safetensors file: used "
+                        "for networks of its width; others are trained for a few steps first")
     parser.add_argument("--warm-up-steps", type=int, default=30, metavar="N", help="how many (default: 30)")
     parser.add_argument("--rounds", type=int, default=5, metavar="N", help="turns of each library (default: 5)")
     parser.add_argument("--seconds", type=float, default=5, metavar="S", help="length of a turn (default: 5)")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)), metavar="N",
                         help="of each library (default: one for each core)")
-    parser.add_argument("--variants", type=words, metavar="NAME,NAME", help="of the other libraries; default: all that run "
-                        "here; those in bf16 where the processor computes in it")
+    parser.add_argument("--variants", type=words, metavar="NAME,NAME", help="of the other libraries; default: all that "
+                        "run here; those in bf16 where the processor computes in it")
     parser.add_argument("--slack", type=float, default=1.5, metavar="X", help="after the first round, go on only with "
                         "variants that took at most X times as long as the fastest (default: 1.5)")
-    parser.add_argument("--patience", type=float, default=600, metavar="S", help="give up a variant whose first turn takes "
-                        "longer, compilation included (default: 600)")
-    parser.add_argument("--growth", action="store_true", help="also: time of a training step at width 16 and 1, 2, 4, 8 "
-                        "timesteps")
+    parser.add_argument("--patience", type=float, default=600, metavar="S", help="give up a variant whose first turn "
+                        "takes longer, compilation included (default: 600)")
+    parser.add_argument("--growth", action="store_true", help="also: time of a training step at width 16 and 1, 2, 4, "
+                        "8 timesteps")
     parser.add_argument("--memory", action="store_true", help="also: peak memory of a training step at width 64, 4 "
                         "timesteps")
     parser.add_argument("--data", default=os.path.join(HERE, "..", "..", "examples", "mnist", "data"), metavar="DIR",
@@ -129,7 +129,7 @@ def read_metadata(path):
 
 
 def write_inputs(path, directory, checkpoint):
-    """The batches that every worker is given, normalised as the checkpoint's training images were, or as MNIST's are."""
+    """The batches that every worker is given, normalised as the checkpoint's were, or as all of MNIST's are."""
     sets = {}
     for prefix, files, count in ("", "train", TRAINING_IMAGES), ("test_", "t10k", TEST_IMAGES):
         sets[prefix] = (read_idx(directory, files + "-images-idx3-ubyte", 3),
@@ -217,8 +217,8 @@ class Bench:
                       os.path.join(self.options.out, f"spikenet-{width}x{timesteps}.log"))
 
     def peer(self, variant, width, timesteps, weights, tuned=True):
-        # glibc gives large blocks back to the system at once, and each tensor's pages are then cleared anew; kept, and in
-        # large pages, training is faster. Where memory is measured, it is left as it comes.
+        # glibc gives blocks over 32 MB back to the system at once, so that the pages of large tensors are cleared anew
+        # for each of them. It is told to keep them; but where memory is measured, it is left as it comes.
         tuning = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(1 << 40), "MALLOC_TOP_PAD_": str(1 << 26),
                   "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"} if tuned else {}
         environment = {"OMP_NUM_THREADS": str(self.options.threads), "PYTHONDONTWRITEBYTECODE": "1",
@@ -332,8 +332,8 @@ class Bench:
                 result["spikenet"].append(own_rate)
                 result["rates"].append(own["rate"])
                 result["peers"][name].append({"images_per_second": their_rate, "ratio": own_rate / their_rate})
-                say(f"  {mode} {number + 1}/{options.rounds}: spikenet {own_rate:.1f}, {name} {their_rate:.1f} images/s, "
-                    f"ratio {own_rate / their_rate:.2f}")
+                say(f"  {mode} {number + 1}/{options.rounds}: spikenet {own_rate:.1f}, {name} {their_rate:.1f} images/s"
+                    f", ratio {own_rate / their_rate:.2f}")
             result["peaks"].append(ours.ask("peak 0.5")["flops"])
             if number == 0:
                 self.drop(playing, result)
@@ -357,9 +357,9 @@ class Bench:
     def growth(self):
         width, turns = GROWTH["width"], {}
         workers = {}
+        weights, origin = self.weights_of(width, GROWTH["trained_at"])
         say("\nTime of a training step as timesteps grow")
         for timesteps in GROWTH["timesteps"]:
-            weights, origin = self.weights_of(width, self.options.steps)
             workers[timesteps] = self.ours(width, timesteps, weights)
         try:
             for _ in range(self.options.rounds):
@@ -391,9 +391,9 @@ class Bench:
 
 
 def same_network(found, variant):
-    """In fp32 sums are rounded in another order, and a neuron that is that near to its threshold fires on one side only.
-    All else has to agree."""
-    good = 2 * found["same_class"] > found["images"] and found["close"] > 0
+    """In fp32 sums are rounded in another order, and a neuron that is that near to its threshold fires on one side
+    only; then logits differ. All else has to agree."""
+    good = 2 * found["close"] >= found["images"]
     for mode in "evaluation", "training":
         good = good and (mode not in found or found[mode]["margin"] < 1e-4)
     if "evaluation" in found and found["difference"] is not None:
@@ -457,9 +457,9 @@ def table(comparison, mode, results, what):
     name = "Training step" if mode == "train" else "Evaluation"
     lines = [f"### {name}, width {width}, T = {timesteps}, batch {batch}", "",
              f"Weights {comparison['weights']}; mean firing rate {statistics.median(result['rates']):.3f}. "
-             f"{results['threads']} threads each; fp32 peak of these {peak / 1e9:.0f} GFLOP/s, "
-             f"dense {flop / 1e9:.3f} GFLOP an image.", "",
-             "| | images/s | spikenet is faster by | least to most | turns | of the dense fp32 limit |",
+             f"Threads of each: {results['threads']}; their fp32 peak: {peak / 1e9:.0f} GFLOP/s; a dense network takes "
+             f"{flop / 1e9:.3f} GFLOP an image.", "",
+             "| | images/s | spikenet: times as fast | least to most | turns | of the dense fp32 limit |",
              "|---|---:|---:|---|---:|---:|"]
 
     def limit(rate):
@@ -468,14 +468,15 @@ def table(comparison, mode, results, what):
     own = statistics.median(result["spikenet"])
     lines.append(f"| **spikenet** | {own:.1f} | | | {len(result['spikenet'])} | {limit(own)} |")
     for row in summary(result):
-        lines.append(f"| {what[row['name']]} (`{row['name']}`) | {row['images_per_second']:.1f} | {row['ratio']:.2f} | "
-                     f"{row['least']:.2f} to {row['greatest']:.2f} | {row['turns']} | {limit(row['images_per_second'])} |")
+        rate = row["images_per_second"]
+        lines.append(f"| {what[row['name']]} (`{row['name']}`) | {rate:.1f} | {row['ratio']:.2f} | "
+                     f"{row['least']:.2f} to {row['greatest']:.2f} | {row['turns']} | {limit(rate)} |")
     return lines + [""]
 
 
 def report(results, what):
     versions = ", ".join(f"{name} {version}" for name, version in results["versions"].items())
-    lines = [f"{versions}; {results['processor']}. {results['turns']} turns of {results['seconds']:g} s.", ""]
+    lines = [f"{versions}; {results['processor']}. Turns of {results['seconds']:g} s, {results['turns']} of each.", ""]
     for comparison in results["comparisons"]:
         for mode in comparison["modes"]:
             lines += table(comparison, mode, results, what)
@@ -485,7 +486,7 @@ def report(results, what):
     if "growth" in results:
         growth = results["growth"]
         lines += [f"### A training step of spikenet as T grows: width {growth['width']}, batch {growth['batch']}", "",
-                  "| T | ms | times T = 1 |", "|---:|---:|---:|"]
+                  f"Weights {growth['weights']}.", "", "| T | ms | times T = 1 |", "|---:|---:|---:|"]
         one = statistics.median(next(iter(growth["milliseconds"].values())))
         for timesteps, turns in growth["milliseconds"].items():
             lines.append(f"| {timesteps} | {statistics.median(turns):.1f} | {statistics.median(turns) / one:.2f} |")
@@ -498,15 +499,16 @@ def report(results, what):
         own = memory["kB"]["spikenet"]["peak"] - memory["kB"]["spikenet"]["before"]
         for name, kilobytes in memory["kB"].items():
             step = kilobytes["peak"] - kilobytes["before"]
-            lines.append(f"| {what.get(name, name)} | {step / 1024:.0f} | {step / own:.1f} | {kilobytes['peak'] / 1024:.0f} |")
+            lines.append(f"| {what.get(name, name)} | {step / 1024:.0f} | {step / own:.1f} | "
+                         f"{kilobytes['peak'] / 1024:.0f} |")
         lines.append("")
     return "\n".join(lines)
 
 
 # The chart.
 
-FAMILIES = {"Merged": "PyTorch", "SpikingJelly": "SpikingJelly", "SnnTorch": "snnTorch", "Stepwise": "PyTorch by timestep",
-            "StbpSimple": "STBP-simple's layers"}
+FAMILIES = {"Merged": "PyTorch", "SpikingJelly": "SpikingJelly", "SnnTorch": "snnTorch",
+            "Stepwise": "PyTorch by timestep", "StbpSimple": "STBP-simple's layers"}
 
 
 def bars(result, manners):
@@ -522,7 +524,7 @@ def bars(result, manners):
 
 def chart(results, manners):
     panels = [(comparison, mode) for comparison in results["comparisons"] for mode in comparison["modes"]]
-    width, left, right, bar, title = 720, 170, 150, 18, 40
+    width, left, right, bar, title = 720, 150, 240, 18, 40
     body, y = [], 8
     for comparison, mode in panels:
         rows = bars(comparison["modes"][mode], manners)
@@ -536,7 +538,7 @@ def chart(results, manners):
             length = max(1.0, (width - left - right) * rate / longest)
             kind = "ours" if ratio is None else "theirs"
             value = f"{rate:.0f}" if rate >= 100 else f"{rate:.3g}"
-            times = "" if ratio is None else f'  <tspan class="ratio">spikenet {ratio:.1f} ×</tspan>'
+            times = f'<tspan class="ratio" dx="10">spikenet is {ratio:.1f} times as fast</tspan>' if ratio else ""
             body.append(f'<text class="label" x="{left - 10}" y="{y + bar - 4}">{label}</text>'
                         f'<rect class="{kind}" x="{left}" y="{y}" width="{length:.1f}" height="{bar}" rx="2"/>'
                         f'<text class="value" x="{left + length + 8:.1f}" y="{y + bar - 4}">{value}{times}</text>')
@@ -577,10 +579,11 @@ def main(arguments):
 
     variants = bench.libraries["variants"]
     text = report(bench.results, {variant["name"]: variant["what"] for variant in variants})
+    picture = chart(bench.results, {variant["name"]: variant["manner"] for variant in variants})
     drawing = options.chart or os.path.join(options.out, "peers.svg")
     for path, content in ((os.path.join(options.out, "peers.json"), json.dumps(bench.results, indent=1)),
                           (os.path.join(options.out, "peers.md"), text),
-                          (drawing, chart(bench.results, {variant["name"]: variant["manner"] for variant in variants}))):
+                          (drawing, picture)):
         with open(path, "w") as file:
             file.write(content)
     say("\n" + text)

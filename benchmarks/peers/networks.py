@@ -15,7 +15,8 @@ from dsrn_torch import LIF, Spike, TdBN
 
 
 class Manner:
-    """timesteps T; neuron: v_th, tau (what is left of a potential after a timestep), a (half width of the surrogate)."""
+    """Of T timesteps, and neurons with threshold v_th, of whose potential tau is left after a timestep, and whose
+    surrogate is 2a wide."""
 
     def __init__(self, timesteps, v_th, tau, a):
         self.timesteps, self.v_th, self.tau, self.a = timesteps, v_th, tau, a
@@ -35,8 +36,8 @@ class Manner:
 
 
 class Merged(Manner):
-    """Plain PyTorch at its best: time and batch are one axis, [T*N, C, H, W], so that each layer is called once; only the
-    neurons walk over time. What comes before the first neurons is computed once."""
+    """Plain PyTorch at its best: time and batch are one axis, [T*N, C, H, W], so that each layer is called once; only
+    the neurons walk over time. What comes before the first neurons is computed once."""
 
     def tdbn(self, channels, branches=1):
         return TdBN(channels, self.v_th, branches)
@@ -249,10 +250,6 @@ class SpikingJelly(Manner):
         return x
 
 
-class Shortcut(nn.Sequential):
-    """A projection by a 1x1 convolution; the input itself where there is none."""
-
-
 class Block(nn.Module):
     def __init__(self, manner, channels_in, channels, stride):
         super().__init__()
@@ -316,9 +313,9 @@ class Network(nn.Module):
     def load(self, state):
         """A state dict of spikenet's. Names and shapes must be those of this network."""
         scales = self.parameter_scales()
-        ours = {name: value for name, value in state.items()}
-        unknown = set(ours) - set(scales)
+        unknown = set(state) - set(scales)
         if unknown:
             raise ValueError(f"the weights have {sorted(unknown)[0]}, which this network does not")
-        own = {name: value for name, value in self.state_dict().items() if "neuron" in name}
-        self.load_state_dict({**own, **{scales[name][0]: value * scales[name][1] for name, value in ours.items()}})
+        constants = {name: value for name, value in self.state_dict().items() if ".neuron." in name}  # snnTorch's
+        theirs = {scales[name][0]: value * scales[name][1] for name, value in state.items()}
+        self.load_state_dict({**constants, **theirs})

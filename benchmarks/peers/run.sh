@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Compares spikenet with PyTorch, SpikingJelly and snnTorch on this machine: the same network, weights, batches and cores,
-# in turns. Installs them in a virtual environment in the build directory (PyPI's PyTorch brings CUDA along: 6 GB),
-# builds spikenet's side, checks that all compute the same, measures, prints tables and draws a chart.
+# Compares spikenet with PyTorch, SpikingJelly and snnTorch on this machine: the same network, weights, batches and
+# cores, in turns. Installs them in a virtual environment in the build directory (6 GB: PyPI's PyTorch brings CUDA
+# along), builds spikenet's side, checks that all compute the same, measures, prints tables and draws a chart.
 #
 #   benchmarks/peers/run.sh [--python PYTHON] [--build DIR] [OPTION...]
 #
-#   --python PYTHON   an interpreter that has PyTorch, instead of the virtual environment: /usr/bin/python3 with Debian's
-#                     python3-torch. What it does not have is left out.
+#   --python PYTHON   an interpreter that has PyTorch, instead of the virtual environment: /usr/bin/python3 with
+#                     Debian's python3-torch. What it does not have is left out.
 #   --build DIR       build directory (default: build/peers)
 #   --help            the options of the measurement
 #
