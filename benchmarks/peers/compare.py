@@ -29,7 +29,10 @@ MEMORY_VARIANTS = "stbp", "torch", "torch-cl", "torch-compile", "spikingjelly"
 
 
 def parse(arguments):
-    parser = argparse.ArgumentParser(prog="run.sh", description="Compares spikenet with PyTorch and SpikingJelly.")
+    parser = argparse.ArgumentParser(
+        prog="run.sh", description="Compares spikenet with PyTorch, SpikingJelly and snnTorch.",
+        epilog="Besides: --python PYTHON, an interpreter that has PyTorch, instead of a virtual environment; "
+        "--build DIR, the build directory (default: build/peers).")
     parser.add_argument("--widths", type=integers, default=[16], metavar="W,W", help="of the network (default: 16)")
     parser.add_argument("--steps", type=int, default=2, metavar="T", help="timesteps (default: 2)")
     parser.add_argument("--batch", type=int, default=64, metavar="N", help="images in a training step (default: 64)")
