@@ -10,6 +10,8 @@
 #include <string>
 #include <vector>
 
+#include "fma_peak.hpp"
+
 namespace {
 
 using spikenet::conv2d_geometry;
@@ -18,28 +20,10 @@ void report_flops(benchmark::State& state, double flops) {
   state.counters["FLOPS"] = benchmark::Counter(flops, benchmark::Counter::kIsIterationInvariantRate);
 }
 
-// Multiply-adds on registers alone, of as many independent accumulators as hide their latency.
 void fma_peak(benchmark::State& state) {
-#if defined(__AVX512F__)
-  constexpr std::size_t bytes = 64;
-#elif defined(__AVX__)
-  constexpr std::size_t bytes = 32;
-#else
-  constexpr std::size_t bytes = 16;
-#endif
-  typedef float vector __attribute__((vector_size(bytes)));
-  constexpr std::size_t accumulators = 12, repeats = 1000;
-  vector sums[accumulators]{};
-  vector factor = vector{} + 0.5f, addend = vector{} + 1.0f;
-  for (auto _ : state) {
-    benchmark::DoNotOptimize(factor);
-    benchmark::DoNotOptimize(addend);
-    for (std::size_t repeat = 0; repeat < repeats; ++repeat) {
-      for (std::size_t i = 0; i < accumulators; ++i) sums[i] = sums[i] * factor + addend;
-    }
-  }
-  for (vector& sum : sums) benchmark::DoNotOptimize(sum);
-  report_flops(state, 2.0 * accumulators * repeats * bytes / sizeof(float));
+  double operations = 0;
+  for (auto _ : state) operations = benchmarks::multiply_add(1000);
+  report_flops(state, operations);
 }
 BENCHMARK(fma_peak);
 

@@ -77,6 +77,7 @@ for group in "$@"; do
       ;;
     benchmarks)
       need libbenchmark-dev "Google Benchmark" has_header benchmark/benchmark.h
+      need nlohmann-json3-dev "JSON, the header of safetensors files" has_header nlohmann/json.hpp
       ;;
     *)
       echo "$0: no group \"$group\"; the groups are build, examples, tests, benchmarks" >&2
