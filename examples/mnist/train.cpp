@@ -237,7 +237,7 @@ progress::summary training::train_epoch(const std::string& title) {
     const optimizer rule = make_optimizer(options_, rate_at(record_.batch));
     ++record_.batch;
     try {
-      const train_result result = net_->train_step(batch.images, batch.labels, rule, options_.clip_norm);
+      const train_result result = net_->train_step(batch.images, batch.labels, rule, {.clip_norm = options_.clip_norm});
       live.update(batch.size(), result.loss, result.correct);
     } catch (const spikenet::numeric_error& error) {
       throw spikenet::error("Training broke down in epoch " + std::to_string(record_.epoch + 1) + ", batch " +
