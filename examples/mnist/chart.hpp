@@ -40,4 +40,7 @@ struct heat_map {
 void save_chart(const bar_chart& chart, const std::filesystem::path& path);
 void save_chart(const heat_map& chart, const std::filesystem::path& path);
 
+// The content of that PNG file.
+std::vector<std::byte> png_of(const bar_chart& chart);
+
 }  // namespace mnist
