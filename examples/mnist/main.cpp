@@ -13,6 +13,7 @@
 #include <limits>
 #include <new>
 #include <string>
+#include <vector>
 
 #include "commands.hpp"
 
@@ -52,7 +53,13 @@ const CLI::Validator not_negative = number("of at least 0", [](double x) { retur
 const CLI::Validator fraction = number("from 0 to 1", [](double x) { return x >= 0 && x <= 1; });
 const CLI::Validator fraction_below_1 = number("of at least 0 and below 1", [](double x) { return x >= 0 && x < 1; });
 
-void add_train_options(CLI::App& app, mnist::train_options& o) {
+const CLI::Validator directory = accept("a directory", [](const std::string& text) { return !text.empty(); });
+const CLI::Validator file_name = accept("a name to give a directory", [](const std::string& text) {
+  return !text.empty() && text != "." && text != ".." && text.find('/') == std::string::npos;
+});
+
+// All but the values of the neurons, of which a sweep has several, and where a training goes.
+void add_training_options(CLI::App& app, mnist::train_options& o) {
   app.option_defaults()->group("Data");
   app.add_option("--data", o.data, "Directory with the four IDX files, plain or gzip")->check(CLI::ExistingDirectory);
   app.add_option("--limit", o.limit, "For a quick look: use only that many training images")->check(count);
@@ -67,9 +74,6 @@ void add_train_options(CLI::App& app, mnist::train_options& o) {
   app.add_option("--steps", o.model.steps, "Timesteps")->check(count);
   app.add_option("--readout", o.model.readout, "Logits: the mean over time of the last layer's current or spikes")
       ->check(CLI::IsMember({"mean_current", "mean_spikes"}));
-  app.add_option("--v_th", o.model.v_th, "Threshold of the neurons")->check(positive);
-  app.add_option("--tau", o.model.tau, "Share of their potential that a timestep leaves")->check(fraction);
-  app.add_option("--a", o.model.a, "Half the width of the surrogate gradient's window")->check(positive);
 
   app.option_defaults()->group("Training");
   app.add_option("--epochs", o.epochs, "Passes over the training images")->check(whole_number(1, 1'000'000));
@@ -93,14 +97,30 @@ void add_train_options(CLI::App& app, mnist::train_options& o) {
   app.add_option("--seed", o.seed, "Of the weights, the split, the order and the augmentation")->check(count_or_none);
 
   app.option_defaults()->group("Program");
+  app.add_flag_callback(
+      "--no_tensorboard", [&o] { o.tensorboard = false; }, "Write no event files, and do not watch the firing rates");
+  app.add_option("--log_interval", o.log_interval,
+                 "Steps between two entries of the event file, and lines where there is no terminal; 0: none")
+      ->check(count_or_none);
+}
+
+void add_train_options(CLI::App& app, mnist::train_options& o) {
+  add_training_options(app, o);
+  app.option_defaults()->group("Network");
+  app.add_option("--v_th", o.model.v_th, "Threshold of the neurons")->check(positive);
+  app.add_option("--tau", o.model.tau, "Share of their potential that a timestep leaves")->check(fraction);
+  app.add_option("--a", o.model.a, "Half the width of the surrogate gradient's window")->check(positive);
+
+  app.option_defaults()->group("Program");
   CLI::Option* const out =
-      app.add_option("--out", o.out, "Directory for model.safetensors and checkpoints [runs/mnist-DATE-TIME]")
-          ->check(accept("a directory", [](const std::string& text) { return !text.empty(); }));
+      app.add_option("--out", o.out, "Directory for all that the training writes [runs/mnist-DATE-TIME]")
+          ->check(directory);
+  CLI::Option* const name =
+      app.add_option("--run_name", o.run_name, "Or its name in runs/")->check(file_name)->excludes(out);
   app.add_option("--resume", o.resume, "Directory of a training to go on with, bit for bit as if it had not stopped")
       ->check(CLI::ExistingDirectory)
-      ->excludes(out);
-  app.add_option("--log_interval", o.log_interval, "Batches between two lines where there is no terminal; 0: no lines")
-      ->check(count_or_none);
+      ->excludes(out)
+      ->excludes(name);
 }
 
 void add_firing_rates_options(CLI::App& app, mnist::firing_rates_options& o) {
@@ -143,8 +163,9 @@ int main(int argc, char** argv) {
   add_firing_rates_options(rates, rates_options);
 
   bool no_cuda = false;
-  for (const auto& [command, threads] :
-       {std::pair{&train, &train_options.threads}, {&test, &test_options.threads}, {&rates, &rates_options.threads}}) {
+  for (const auto& [command, threads] : {std::pair{&train, &train_options.threads},
+                                         {&test, &test_options.threads},
+                                         {&rates, &rates_options.threads}}) {
     command->add_option("--threads", *threads, "To compute with; 0: one for each core")->check(whole_number(0, 1024));
     command->add_flag("--no_cuda", no_cuda, "Compute on the CPU, which is all there is");
   }
