@@ -59,6 +59,27 @@ struct train_options {
 // Throws spikenet::error.
 int train(const train_options& options);
 
+struct sweep_options {
+  sweep_options() {
+    train.limit = 6000;
+    train.epochs = 2;
+  }
+
+  train_options train;  // of each training, but for the three values of its neurons; `resume` is not used
+  std::vector<double> v_th = {0.2, 0.4, 0.6, 0.8, 1}, a = {0.25, 0.5, 1}, tau = {0.25};
+};
+
+// Trains a network for each triple of the values, one after the other, and validates it. The directory, by default
+// runs/sweep-<date>-<time>, gets
+//
+//   sweep.csv          a row for each training, when it ends
+//   accuracy.svg .png  the validation accuracy over v_th and a; one for each tau, if there are several
+//   v_th-<value>_.../  the run: see train
+//
+// Trainings that have their row already are not done again, and one that was stopped goes on. SIGINT and SIGTERM stop
+// the sweep as they stop train; status and errors, too, are as there.
+int sweep(const sweep_options& options);
+
 struct test_options {
   std::filesystem::path checkpoint;
   std::filesystem::path data = SPIKENET_MNIST_DIR;

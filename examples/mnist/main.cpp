@@ -123,6 +123,23 @@ void add_train_options(CLI::App& app, mnist::train_options& o) {
       ->excludes(name);
 }
 
+void add_sweep_options(CLI::App& app, mnist::sweep_options& o) {
+  const auto add_list = [&app](const char* name, std::vector<double>& values, const char* what,
+                               const CLI::Validator& each) {
+    app.add_option(name, values, what)->delimiter(',')->check(each);
+  };
+  app.option_defaults()->group("Values to try, such as 0.2,0.4,0.8");
+  add_list("--v_th", o.v_th, "Thresholds of the neurons", positive);
+  add_list("--a", o.a, "Half widths of the surrogate gradient's window", positive);
+  add_list("--tau", o.tau, "Shares of their potential that a timestep leaves", fraction);
+  add_training_options(app, o.train);
+  app.get_option("--limit")->default_str(std::to_string(*o.train.limit));  // not shown of a std::optional
+  CLI::Option* const out =
+      app.add_option("--out", o.train.out, "Directory for the table, the picture and the runs [runs/sweep-DATE-TIME]")
+          ->check(directory);
+  app.add_option("--run_name", o.train.run_name, "Or its name in runs/")->check(file_name)->excludes(out);
+}
+
 void add_firing_rates_options(CLI::App& app, mnist::firing_rates_options& o) {
   app.option_defaults()->group("Program");
   app.add_option("--checkpoint", o.checkpoint, "The model.safetensors of a training")
@@ -148,6 +165,10 @@ int main(int argc, char** argv) {
   CLI::App& train = *app.add_subcommand("train", "Trains, validates after each epoch, tests the best epoch's network");
   add_train_options(train, train_options);
 
+  mnist::sweep_options sweep_options;
+  CLI::App& sweep = *app.add_subcommand("sweep", "Trains briefly with each of several thresholds and surrogates");
+  add_sweep_options(sweep, sweep_options);
+
   mnist::test_options test_options;
   CLI::App& test = *app.add_subcommand("test", "Tests a network that train has saved");
   test.option_defaults()->group("Program");
@@ -164,6 +185,7 @@ int main(int argc, char** argv) {
 
   bool no_cuda = false;
   for (const auto& [command, threads] : {std::pair{&train, &train_options.threads},
+                                         {&sweep, &sweep_options.train.threads},
                                          {&test, &test_options.threads},
                                          {&rates, &rates_options.threads}}) {
     command->add_option("--threads", *threads, "To compute with; 0: one for each core")->check(whole_number(0, 1024));
@@ -172,11 +194,13 @@ int main(int argc, char** argv) {
 
   try {
     app.parse(argc, argv);
-    if (app.get_subcommands().empty()) throw CLI::RequiredError("A command, train or test or firing-rates,");
+    if (app.get_subcommands().empty()) throw CLI::RequiredError("A command, train or test or sweep or firing-rates,");
     for (const CLI::Option* option : train.get_options())
       if (option->count() > 0) train_options.given.insert(option->get_single_name());
-    const auto reason = mnist::why_not_built(train_options.model.width, train_options.model.steps);
-    if (train.parsed() && !train_options.resume && reason) throw CLI::ValidationError("--width, --steps", *reason);
+    const mnist::model_options& asked = sweep.parsed() ? sweep_options.train.model : train_options.model;
+    const auto reason = mnist::why_not_built(asked.width, asked.steps);
+    if (reason && (sweep.parsed() || (train.parsed() && !train_options.resume)))
+      throw CLI::ValidationError("--width, --steps", *reason);
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return app.exit(error);  // --help
     std::fprintf(stderr, "spikenet-mnist: %s (--help lists what there is)\n", error.what());
@@ -185,6 +209,7 @@ int main(int argc, char** argv) {
 
   try {
     if (train.parsed()) return mnist::train(train_options);
+    if (sweep.parsed()) return mnist::sweep(sweep_options);
     if (test.parsed()) mnist::test(test_options);
     if (rates.parsed()) mnist::firing_rates(rates_options);
     return 0;
