@@ -130,24 +130,44 @@ extent draw_on(cairo_surface_t* to, const extent& size, const drawing& draw) {
   return draw(paper);
 }
 
+extent size_of(const drawing& draw) {
+  const surface nothing{cairo_recording_surface_create(CAIRO_CONTENT_COLOR, nullptr), cairo_surface_destroy};
+  return draw_on(nothing.get(), {1, 1}, draw);
+}
+
+surface pixels_of(const drawing& draw, const extent& size) {
+  constexpr double scale = 2;  // sharp on a dense screen, too
+  surface pixels{cairo_image_surface_create(CAIRO_FORMAT_RGB24, static_cast<int>(std::ceil(size.width * scale)),
+                                            static_cast<int>(std::ceil(size.height * scale))),
+                 cairo_surface_destroy};
+  cairo_surface_set_device_scale(pixels.get(), scale, scale);
+  draw_on(pixels.get(), size, draw);
+  return pixels;
+}
+
 void save(const drawing& draw, const std::filesystem::path& path) {
   const std::string svg = path.string() + ".svg", png = path.string() + ".png";
-  // Once on nothing, for the size.
-  const surface nothing{cairo_recording_surface_create(CAIRO_CONTENT_COLOR, nullptr), cairo_surface_destroy};
-  const extent size = draw_on(nothing.get(), {1, 1}, draw);
-
+  const extent size = size_of(draw);
   const surface vectors{cairo_svg_surface_create(svg.c_str(), size.width, size.height), cairo_surface_destroy};
   draw_on(vectors.get(), size, draw);
   cairo_surface_finish(vectors.get());
   check(cairo_surface_status(vectors.get()), svg);
 
-  constexpr double scale = 2;  // sharp on a dense screen, too
-  const surface pixels{cairo_image_surface_create(CAIRO_FORMAT_RGB24, static_cast<int>(std::ceil(size.width * scale)),
-                                                  static_cast<int>(std::ceil(size.height * scale))),
-                       cairo_surface_destroy};
-  cairo_surface_set_device_scale(pixels.get(), scale, scale);
-  draw_on(pixels.get(), size, draw);
+  const surface pixels = pixels_of(draw, size);
   check(cairo_surface_write_to_png(pixels.get(), png.c_str()), png);
+}
+
+std::vector<std::byte> encode(const drawing& draw) {
+  const surface pixels = pixels_of(draw, size_of(draw));
+  std::vector<std::byte> png;
+  const auto append = [](void* to, const unsigned char* bytes, unsigned int size) {
+    const auto first = reinterpret_cast<const std::byte*>(bytes);
+    static_cast<std::vector<std::byte>*>(to)->insert(static_cast<std::vector<std::byte>*>(to)->end(), first,
+                                                     first + size);
+    return CAIRO_STATUS_SUCCESS;
+  };
+  check(cairo_surface_write_to_png_stream(pixels.get(), append, &png), "PNG");
+  return png;
 }
 
 std::string number(double value, bool as_percent) {
@@ -253,11 +273,18 @@ colour shade(double share) {
 }
 
 extent draw_cells(const heat_map& chart, canvas& paper) {
-  constexpr double gap = 8, height = 30, bar_width = 16, pad = 8;
-  double row_label = 0, cell = 34, low = INFINITY, high = -INFINITY;
+  constexpr double gap = 8, bar_width = 16, pad = 8;
+  double row_label = 0, cell = 34, height = 30, low = INFINITY, high = -INFINITY;
   for (const std::string& label : chart.rows) row_label = std::max(row_label, paper.text_width(label, tick_size));
   for (const std::string& label : chart.columns) cell = std::max(cell, paper.text_width(label, tick_size) + pad);
   for (const std::string& text : chart.texts) cell = std::max(cell, paper.text_width(text, tick_size) + 2 * pad);
+  // A few cells are large enough for the names of the axes.
+  const auto share_of = [&](const std::string& name, std::size_t cells) {
+    return paper.text_width(name, label_size) / static_cast<double>(std::max<std::size_t>(cells, 1));
+  };
+  cell = std::max(cell, share_of(chart.column_name, chart.columns.size()));
+  height =
+      std::max({height, share_of(chart.row_name, chart.rows.size()), share_of(chart.value_name, chart.rows.size())});
   for (const double value : chart.values) {
     if (!std::isfinite(value)) continue;
     low = std::min(low, value);
@@ -348,6 +375,10 @@ void save_chart(const heat_map& chart, const std::filesystem::path& path) {
 
 void save_chart(const image_grid& chart, const std::filesystem::path& path) {
   save([&](canvas& paper) { return draw_images(chart, paper); }, path);
+}
+
+std::vector<std::byte> png_of(const bar_chart& chart) {
+  return encode([&](canvas& paper) { return draw_bars(chart, paper); });
 }
 
 }  // namespace mnist

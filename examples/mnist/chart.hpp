@@ -54,4 +54,7 @@ void save_chart(const bar_chart& chart, const std::filesystem::path& path);
 void save_chart(const heat_map& chart, const std::filesystem::path& path);
 void save_chart(const image_grid& chart, const std::filesystem::path& path);
 
+// The content of that PNG file.
+std::vector<std::byte> png_of(const bar_chart& chart);
+
 }  // namespace mnist

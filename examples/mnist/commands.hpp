@@ -8,6 +8,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "model.hpp"
 
@@ -37,10 +38,14 @@ struct train_options {
   std::uint64_t seed = 1;
 
   // The program
-  std::size_t threads = 0;                      // 0: all cores
-  std::size_t log_interval = 10;                // batches between lines where there is no terminal; 0: no such lines
-  std::optional<std::filesystem::path> out;     // directory of the run; runs/mnist-<date>-<time> by default
-  std::optional<std::filesystem::path> resume;  // or that of a run to go on with: all of the above is taken from it
+  std::size_t threads = 0;        // 0: all cores
+  bool tensorboard = true;        // write event files: see training_log.hpp
+  std::size_t log_interval = 10;  // steps between scalars in these, and batches between lines where there is no
+                                  // terminal; 0: neither
+  // Where the run goes, by at most one of the three: runs/mnist-<date>-<time> by default.
+  std::optional<std::filesystem::path> out;     // this directory
+  std::optional<std::string> run_name;          // runs/<name>
+  std::optional<std::filesystem::path> resume;  // that of a run to go on with: all of the above is taken from it
   std::set<std::string> given;                  // the options that the command line has, which must not contradict it
 };
 
@@ -48,10 +53,32 @@ struct train_options {
 //
 //   model.safetensors  the best network so far
 //   last/              the checkpoint that the training can be resumed from: see spikenet/io/checkpoint.hpp
+//   events.out....     what TensorBoard shows of it, one file for each time that it was begun or resumed
 //
 // SIGINT and SIGTERM stop it after a step, with a checkpoint. Returns the program's exit status: 0, or the signal's.
 // Throws spikenet::error.
 int train(const train_options& options);
+
+struct sweep_options {
+  sweep_options() {
+    train.limit = 6000;
+    train.epochs = 2;
+  }
+
+  train_options train;  // of each training, but for the three values of its neurons; `resume` is not used
+  std::vector<double> v_th = {0.2, 0.4, 0.6, 0.8, 1}, a = {0.25, 0.5, 1}, tau = {0.25};
+};
+
+// Trains a network for each triple of the values, one after the other, and validates it. The directory, by default
+// runs/sweep-<date>-<time>, gets
+//
+//   sweep.csv          a row for each training, when it ends
+//   accuracy.svg .png  the validation accuracy over v_th and a; one for each tau, if there are several
+//   v_th-<value>_.../  the run: see train
+//
+// Trainings that have their row already are not done again, and one that was stopped goes on. SIGINT and SIGTERM stop
+// the sweep as they stop train; status and errors, too, are as there.
+int sweep(const sweep_options& options);
 
 struct test_options {
   std::filesystem::path checkpoint;

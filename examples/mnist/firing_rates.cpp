@@ -9,6 +9,7 @@
 #include "checksum.hpp"
 #include "commands.hpp"
 #include "data.hpp"
+#include "firing_rate_chart.hpp"
 #include "text.hpp"
 
 namespace mnist {
@@ -42,27 +43,6 @@ std::vector<row> rows_of(const spikenet::monitor& monitor) {
   return rows;
 }
 
-// "conv2 + downsample.0" for neurons called layer2.0.spike2 behind layer2.0.conv2 and layer2.0.downsample.0.
-std::string joined(const std::vector<std::string>& layers, const std::string& neurons) {
-  const std::string block = neurons.substr(0, neurons.rfind('.') + 1);
-  std::string text;
-  for (const std::string& layer : layers) {
-    text += text.empty() ? "" : " + ";
-    text += !block.empty() && layer.starts_with(block) ? layer.substr(block.size()) : layer;
-  }
-  return text;
-}
-
-// Three digits: "12.3 %", "0.123 %".
-std::string percent(double share) {
-  if (share == 0) return "0 %";
-  const double value = 100 * share;
-  return number(value >= 99.95    ? "%.0f %%"
-                : value >= 9.995  ? "%.1f %%"
-                : value >= 0.9995 ? "%.2f %%"
-                                  : "%.3f %%",
-                value);
-}
 // "12.3k", "4.56M".
 std::string count(double value) {
   const char* const units[]{"", "k", "M", "G", "T"};
@@ -144,24 +124,6 @@ void write_csv(const std::vector<row>& rows, std::size_t timesteps, std::uint64_
   save_text(file.str(), path);
 }
 
-bar_chart chart_of(const std::vector<row>& rows, const std::string& subtitle) {
-  bar_chart chart;
-  chart.title = "Average firing rate of the neurons of each layer";
-  chart.subtitle = subtitle;
-  chart.label_name = "neurons";
-  chart.note_name = "follow";
-  chart.value_name = "firing rate: spikes for each neuron and timestep";
-  chart.groups = {"convolution", "fully connected"};
-  chart.as_percent = true;
-  for (const row& r : rows) {
-    if (!r.neurons) continue;
-    const bool fully_connected = !r.follows.empty() && r.follows[0].starts_with("fc");
-    chart.bars.push_back({r.neurons->name, joined(r.follows, r.neurons->name), r.neurons->rate(),
-                          percent(r.neurons->rate()), fully_connected ? 1u : 0u});
-  }
-  return chart;
-}
-
 }  // namespace
 
 void firing_rates(const firing_rates_options& options) {
@@ -224,7 +186,7 @@ void firing_rates(const firing_rates_options& options) {
   for (const std::string& warning : monitor.warnings()) std::printf("\nwarning: %s\n", warning.c_str());
 
   const std::filesystem::path path = out / "firing-rates";
-  save_chart(chart_of(rows, of_what + "; " + of_network), path);
+  save_chart(firing_rate_chart(monitor, of_what + "; " + of_network), path);
   std::string written = path.string() + ".svg, " + path.string() + ".png";
   if (options.csv) {
     write_csv(rows, made.steps, images.size(), path.string() + ".csv");

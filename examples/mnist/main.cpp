@@ -13,6 +13,7 @@
 #include <limits>
 #include <new>
 #include <string>
+#include <vector>
 
 #include "commands.hpp"
 
@@ -52,7 +53,13 @@ const CLI::Validator not_negative = number("of at least 0", [](double x) { retur
 const CLI::Validator fraction = number("from 0 to 1", [](double x) { return x >= 0 && x <= 1; });
 const CLI::Validator fraction_below_1 = number("of at least 0 and below 1", [](double x) { return x >= 0 && x < 1; });
 
-void add_train_options(CLI::App& app, mnist::train_options& o) {
+const CLI::Validator directory = accept("a directory", [](const std::string& text) { return !text.empty(); });
+const CLI::Validator file_name = accept("a name to give a directory", [](const std::string& text) {
+  return !text.empty() && text != "." && text != ".." && text.find('/') == std::string::npos;
+});
+
+// All but the values of the neurons, of which a sweep has several, and where a training goes.
+void add_training_options(CLI::App& app, mnist::train_options& o) {
   app.option_defaults()->group("Data");
   app.add_option("--data", o.data, "Directory with the four IDX files, plain or gzip")->check(CLI::ExistingDirectory);
   app.add_option("--limit", o.limit, "For a quick look: use only that many training images")->check(count);
@@ -67,9 +74,6 @@ void add_train_options(CLI::App& app, mnist::train_options& o) {
   app.add_option("--steps", o.model.steps, "Timesteps")->check(count);
   app.add_option("--readout", o.model.readout, "Logits: the mean over time of the last layer's current or spikes")
       ->check(CLI::IsMember({"mean_current", "mean_spikes"}));
-  app.add_option("--v_th", o.model.v_th, "Threshold of the neurons")->check(positive);
-  app.add_option("--tau", o.model.tau, "Share of their potential that a timestep leaves")->check(fraction);
-  app.add_option("--a", o.model.a, "Half the width of the surrogate gradient's window")->check(positive);
 
   app.option_defaults()->group("Training");
   app.add_option("--epochs", o.epochs, "Passes over the training images")->check(whole_number(1, 1'000'000));
@@ -93,14 +97,47 @@ void add_train_options(CLI::App& app, mnist::train_options& o) {
   app.add_option("--seed", o.seed, "Of the weights, the split, the order and the augmentation")->check(count_or_none);
 
   app.option_defaults()->group("Program");
+  app.add_flag_callback(
+      "--no_tensorboard", [&o] { o.tensorboard = false; }, "Write no event files, and do not watch the firing rates");
+  app.add_option("--log_interval", o.log_interval,
+                 "Steps between two entries of the event file, and lines where there is no terminal; 0: none")
+      ->check(count_or_none);
+}
+
+void add_train_options(CLI::App& app, mnist::train_options& o) {
+  add_training_options(app, o);
+  app.option_defaults()->group("Network");
+  app.add_option("--v_th", o.model.v_th, "Threshold of the neurons")->check(positive);
+  app.add_option("--tau", o.model.tau, "Share of their potential that a timestep leaves")->check(fraction);
+  app.add_option("--a", o.model.a, "Half the width of the surrogate gradient's window")->check(positive);
+
+  app.option_defaults()->group("Program");
   CLI::Option* const out =
-      app.add_option("--out", o.out, "Directory for model.safetensors and checkpoints [runs/mnist-DATE-TIME]")
-          ->check(accept("a directory", [](const std::string& text) { return !text.empty(); }));
+      app.add_option("--out", o.out, "Directory for all that the training writes [runs/mnist-DATE-TIME]")
+          ->check(directory);
+  CLI::Option* const name =
+      app.add_option("--run_name", o.run_name, "Or its name in runs/")->check(file_name)->excludes(out);
   app.add_option("--resume", o.resume, "Directory of a training to go on with, bit for bit as if it had not stopped")
       ->check(CLI::ExistingDirectory)
-      ->excludes(out);
-  app.add_option("--log_interval", o.log_interval, "Batches between two lines where there is no terminal; 0: no lines")
-      ->check(count_or_none);
+      ->excludes(out)
+      ->excludes(name);
+}
+
+void add_sweep_options(CLI::App& app, mnist::sweep_options& o) {
+  const auto add_list = [&app](const char* name, std::vector<double>& values, const char* what,
+                               const CLI::Validator& each) {
+    app.add_option(name, values, what)->delimiter(',')->check(each);
+  };
+  app.option_defaults()->group("Values to try, such as 0.2,0.4,0.8");
+  add_list("--v_th", o.v_th, "Thresholds of the neurons", positive);
+  add_list("--a", o.a, "Half widths of the surrogate gradient's window", positive);
+  add_list("--tau", o.tau, "Shares of their potential that a timestep leaves", fraction);
+  add_training_options(app, o.train);
+  app.get_option("--limit")->default_str(std::to_string(*o.train.limit));  // not shown of a std::optional
+  CLI::Option* const out =
+      app.add_option("--out", o.train.out, "Directory for the table, the picture and the runs [runs/sweep-DATE-TIME]")
+          ->check(directory);
+  app.add_option("--run_name", o.train.run_name, "Or its name in runs/")->check(file_name)->excludes(out);
 }
 
 void add_firing_rates_options(CLI::App& app, mnist::firing_rates_options& o) {
@@ -141,6 +178,10 @@ int main(int argc, char** argv) {
   CLI::App& train = *app.add_subcommand("train", "Trains, validates after each epoch, tests the best epoch's network");
   add_train_options(train, train_options);
 
+  mnist::sweep_options sweep_options;
+  CLI::App& sweep = *app.add_subcommand("sweep", "Trains briefly with each of several thresholds and surrogates");
+  add_sweep_options(sweep, sweep_options);
+
   mnist::test_options test_options;
   CLI::App& test = *app.add_subcommand("test", "Tests a network that train has saved");
   test.option_defaults()->group("Program");
@@ -164,6 +205,7 @@ int main(int argc, char** argv) {
 
   bool no_cuda = false;
   for (const auto& [command, threads] : {std::pair{&train, &train_options.threads},
+                                         {&sweep, &sweep_options.train.threads},
                                          {&test, &test_options.threads},
                                          {&rates, &rates_options.threads},
                                          {&profile, &profile_options.threads}}) {
@@ -173,11 +215,14 @@ int main(int argc, char** argv) {
 
   try {
     app.parse(argc, argv);
-    if (app.get_subcommands().empty()) throw CLI::RequiredError("A command, train or test or firing-rates or profile,");
+    if (app.get_subcommands().empty())
+      throw CLI::RequiredError("A command, train or test or sweep or firing-rates or profile,");
     for (const CLI::Option* option : train.get_options())
       if (option->count() > 0) train_options.given.insert(option->get_single_name());
-    const auto reason = mnist::why_not_built(train_options.model.width, train_options.model.steps);
-    if (train.parsed() && !train_options.resume && reason) throw CLI::ValidationError("--width, --steps", *reason);
+    const mnist::model_options& asked = sweep.parsed() ? sweep_options.train.model : train_options.model;
+    const auto reason = mnist::why_not_built(asked.width, asked.steps);
+    if (reason && (sweep.parsed() || (train.parsed() && !train_options.resume)))
+      throw CLI::ValidationError("--width, --steps", *reason);
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return app.exit(error);  // --help
     std::fprintf(stderr, "spikenet-mnist: %s (--help lists what there is)\n", error.what());
@@ -186,6 +231,7 @@ int main(int argc, char** argv) {
 
   try {
     if (train.parsed()) return mnist::train(train_options);
+    if (sweep.parsed()) return mnist::sweep(sweep_options);
     if (test.parsed()) mnist::test(test_options);
     if (rates.parsed()) mnist::firing_rates(rates_options);
     if (profile.parsed()) mnist::profile(profile_options);

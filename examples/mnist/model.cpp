@@ -19,11 +19,14 @@ class model_of final : public model {
       : net_{seed, {.threshold = options.v_th, .decay = options.tau, .surrogate = {.half_width = options.a}}} {}
 
   train_result train_step(std::span<const float> images, std::span<const std::int32_t> labels, const optimizer& rule,
-                          double clip_norm) override {
-    const spikenet::step_result result = net_.compute_gradients(images, labels);
-    const double norm = clip_norm > 0 ? spikenet::clip_gradients(net_, clip_norm) : spikenet::gradient_norm(net_);
+                          const step_options& options) override {
+    train_result result{net_.compute_gradients(images, labels), {}};
+    if (options.clip_norm > 0)
+      result.gradient_norm = spikenet::clip_gradients(net_, options.clip_norm);
+    else if (options.gradient_norm)
+      result.gradient_norm = spikenet::gradient_norm(net_);
     std::visit([&](const auto& chosen) { net_.update(chosen); }, rule);
-    return {result, norm};
+    return result;
   }
   void recalibrate(std::span<const float> images, std::size_t n) override { net_.recalibrate(images, n); }
   spikenet::step_result test_step(std::span<const float> images, std::span<const std::int32_t> labels) override {
@@ -45,6 +48,10 @@ class model_of final : public model {
     std::visit([&](const auto& chosen) { from.restore(net_, chosen); }, rule);
   }
   void profile_into(spikenet::profile* times) override { net_.profile_into(times); }
+  void for_each_parameter(const parameter_visitor& f) override {
+    net_.for_each_parameter([&](const spikenet::tensor_info& info, std::span<float> values,
+                                std::span<float> gradients) { f(info.name, values, gradients); });
+  }
   std::size_t parameter_count() const override { return net_.parameter_count(); }
 
  private:

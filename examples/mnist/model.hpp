@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -35,8 +36,14 @@ struct model_options {
 
 using optimizer = std::variant<spikenet::adam, spikenet::sgd>;
 
+// What a step of training does beside the step.
+struct step_options {
+  double clip_norm = 0;        // gradients of a global norm above this are scaled to it; 0: they are left as they are
+  bool gradient_norm = false;  // report that norm; it takes a pass over all gradients, which clipping needs anyhow
+};
+
 struct train_result : spikenet::step_result {
-  double gradient_norm = 0;  // the global norm, before clipping
+  std::optional<double> gradient_norm;  // before clipping; where one of the two needed it
 };
 
 class model {
@@ -44,9 +51,8 @@ class model {
   virtual ~model() = default;
 
   // images: [N, 1, image_height, image_width]; labels: [N]. See spikenet::network for all of these.
-  // Gradients of a global norm above clip_norm are scaled to it; 0: they are left as they are.
   virtual train_result train_step(std::span<const float> images, std::span<const std::int32_t> labels,
-                                  const optimizer& rule, double clip_norm) = 0;
+                                  const optimizer& rule, const step_options& options) = 0;
   virtual void recalibrate(std::span<const float> images, std::size_t n) = 0;
   virtual spikenet::step_result test_step(std::span<const float> images, std::span<const std::int32_t> labels) = 0;
   // Logits [N, classes] in evaluation mode, valid until the next call.
@@ -60,6 +66,10 @@ class model {
                                const spikenet::safetensors_metadata& metadata) = 0;
   virtual void restore(const spikenet::checkpoint& from, const optimizer& rule) = 0;
   virtual void profile_into(spikenet::profile* times) = 0;
+  // f for each trainable tensor; the gradients are those of the last train_step, as its update used them.
+  using parameter_visitor =
+      std::function<void(const std::string& name, std::span<const float> values, std::span<const float> gradients)>;
+  virtual void for_each_parameter(const parameter_visitor& f) = 0;
   virtual std::size_t parameter_count() const = 0;
 };
 

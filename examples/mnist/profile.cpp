@@ -89,7 +89,7 @@ void profile(const profile_options& options) {
     if (!warm) rate = firing_rate(net, batch.images);
     net.profile_into(warm ? &training : nullptr);
     const auto start = std::chrono::steady_clock::now();
-    net.train_step(batch.images, batch.labels, rule, 0);
+    net.train_step(batch.images, batch.labels, rule, {});
     const double trained = seconds_since(start);
 
     net.profile_into(warm ? &evaluation : nullptr);

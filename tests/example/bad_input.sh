@@ -108,6 +108,19 @@ refuses 2 '--seed: .*-1' train --seed -1
 refuses 2 '--threads: .*1025' train --threads 1025
 refuses 2 '--log_interval: .*-1' train --log_interval -1
 refuses 2 '--out: ' train --out ''
+for value in '' . .. a/b; do
+  refuses 2 "--run_name: .*\"$value\"" train --run_name "$value"
+  refuses 2 "--run_name: .*\"$value\"" sweep --run_name "$value"
+done
+refuses 2 '--run_name.*--out|--out.*--run_name' train --run_name a --out b
+refuses 2 '--run_name.*--out|--out.*--run_name' sweep --run_name a --out b
+for value in 0 0.1,0 0.1,x nan; do
+  for option in v_th a; do refuses 2 "--$option: " sweep --data small --$option $value; done
+done
+refuses 2 '--tau: .*1.5' sweep --tau 0.5,1.5
+refuses 2 'width 17 .* SPIKENET_MNIST_SIZES=' sweep --width 17
+refuses 2 '--resume' sweep --resume trained
+refuses 2 '--data: .*nowhere' sweep --data nowhere
 refuses 2 '--schedule: ' train --schedule none
 refuses 2 '--optimizer: ' train --optimizer none
 refuses 2 '--readout: ' train --readout none
@@ -132,6 +145,12 @@ refuses 1 'trained/model.safetensors: .*--out' train --data small --out trained
 echo >occupied
 refuses 1 'occupied' train --data small --out occupied
 refuses 1 'occupied' train --data small --out occupied/below
+refuses 1 'occupied' sweep --data small --out occupied
+mkdir -p runs/begun another
+echo >runs/begun/events.out.tfevents.1.host.1.0
+refuses 1 'runs/begun: .*--run_name' train --data small --run_name begun
+echo 'a,b' >another/sweep.csv
+refuses 1 'another/sweep.csv: Line 1 .*--out' sweep --data small --out another
 refuses 1 'occupied' firing-rates --data small --checkpoint trained/model.safetensors --out occupied
 refuses 1 'occupied' firing-rates --data small --checkpoint trained/model.safetensors --out occupied/below
 mkdir -p taken/firing-rates.svg

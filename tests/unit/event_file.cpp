@@ -341,6 +341,33 @@ TEST_CASE("a histogram's sums are those of its values", "[event_file]") {
   CHECK(histogram.float64(5) == 22.25);
 }
 
+TEST_CASE("a histogram that was counted elsewhere is stored as it is", "[event_file]") {
+  const double infinity = std::numeric_limits<double>::infinity();
+  spikenet::counted_histogram counted{{-1, 0.5, infinity}, {2, 3, 1}, 6, -4, 7, 1.25, 70};
+  const message histogram =
+      value_of(written_by("counted", [&](event_writer& log) { log.histogram("h", 3, counted); })).sub(5);
+  CHECK(histogram.float64(1) == -4);
+  CHECK(histogram.float64(2) == 7);
+  CHECK(histogram.float64(3) == 6);
+  CHECK(histogram.float64(4) == 1.25);
+  CHECK(histogram.float64(5) == 70);
+  CHECK(histogram.doubles(6) == std::vector<double>{-1, 0.5, std::numeric_limits<double>::max()});
+  CHECK(histogram.doubles(7) == counted.counts);
+}
+
+TEST_CASE("a counted histogram must fit together", "[event_file]") {
+  event_writer log{scratch("counted_misfit")};
+  const auto rejects = [&](std::vector<double> limits, std::vector<double> counts) {
+    CHECK_THROWS_AS(log.histogram("h", 0, spikenet::counted_histogram{limits, counts}), argument_error);
+  };
+  rejects({}, {});
+  rejects({1, 2}, {1});
+  rejects({1, 1}, {1, 1});
+  rejects({2, 1}, {1, 1});
+  rejects({1, std::nan("")}, {1, 1});
+  CHECK_NOTHROW(log.histogram("h", 0, spikenet::counted_histogram{{1}, {1}}));
+}
+
 TEST_CASE("a histogram leaves out what is not finite, and says how much", "[event_file]") {
   constexpr double infinity = std::numeric_limits<double>::infinity();
   const message some =

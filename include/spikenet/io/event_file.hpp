@@ -28,6 +28,7 @@
 #include <cstdint>
 #include <cstring>
 #include <filesystem>
+#include <functional>
 #include <limits>
 #include <optional>
 #include <span>
@@ -59,6 +60,13 @@ struct hyperparameter {
     else
       value = std::string{std::string_view{of_value}};
   }
+};
+
+// A distribution that was counted elsewhere: of `count` values counts[i] lie above limits[i - 1], or are the least ones
+// for i = 0, and not above limits[i]. The last limit may be infinite.
+struct counted_histogram {
+  std::vector<double> limits, counts;  // of the same length; limits ascending
+  double count = 0, min = 0, max = 0, sum = 0, sum_of_squares = 0;
 };
 
 // How a run ended. TensorBoard calls the end of a run that has not said so unknown.
@@ -180,6 +188,24 @@ class event_writer {
   }
   std::size_t histogram(std::string_view tag, std::int64_t step, std::span<const double> values) {
     return add_histogram(tag, step, values);
+  }
+
+  // One that was counted elsewhere, in buckets of its own. Throws argument_error where limits and counts do not have
+  // the same length, of at least 1, or the limits do not ascend.
+  void histogram(std::string_view tag, std::int64_t step, const counted_histogram& counted) {
+    const std::vector<double>& limits = counted.limits;
+    const auto ascends = [](double low, double high) { return low < high; };
+    if (limits.empty() || limits.size() != counted.counts.size() ||
+        std::adjacent_find(limits.begin(), limits.end(), std::not_fn(ascends)) != limits.end())
+      throw argument_error("Histogram " + std::string{tag} + " has " + std::to_string(counted.counts.size()) +
+                           " counts and " + std::to_string(limits.size()) +
+                           " limits, which must be as many, at least one, and ascending.");
+    // What TensorBoard draws ends at the largest value; JSON, which carries it to the page, has no infinity.
+    std::vector<double> finite = limits;
+    finite.back() = std::min(finite.back(), std::numeric_limits<double>::max());
+    put_histogram(
+        tag, step,
+        {finite, counted.counts, counted.count, counted.min, counted.max, counted.sum, counted.sum_of_squares});
   }
 
   // An image of 8-bit pixels, row-major: grey, [height, width], or RGB, [height, width, 3], by their number. Throws
@@ -334,16 +360,23 @@ class event_writer {
       kept_counts.push_back(counts[i]);
     }
     const std::size_t counted = values.size() - left_out;
-    const auto histogram = fields{}  // HistogramProto
-                               .float64(1, counted > 0 ? smallest : 0)
-                               .float64(2, counted > 0 ? largest : 0)
-                               .float64(3, static_cast<double>(counted))
-                               .float64(4, sum)
-                               .float64(5, sum_of_squares)
-                               .packed_float64(6, kept_limits)
-                               .packed_float64(7, kept_counts);
-    add_value(step, tagged(tag).message(5, histogram));
+    const bool any = counted > 0;
+    put_histogram(tag, step,
+                  {kept_limits, kept_counts, static_cast<double>(counted), any ? smallest : 0, any ? largest : 0, sum,
+                   sum_of_squares});
     return left_out;
+  }
+
+  void put_histogram(std::string_view tag, std::int64_t step, const counted_histogram& h) {
+    const auto histogram = fields{}  // HistogramProto
+                               .float64(1, h.min)
+                               .float64(2, h.max)
+                               .float64(3, h.count)
+                               .float64(4, h.sum)
+                               .float64(5, h.sum_of_squares)
+                               .packed_float64(6, h.limits)
+                               .packed_float64(7, h.counts);
+    add_value(step, tagged(tag).message(5, histogram));
   }
 
   // An Event of now: wall_time, step, summary with one value.
