@@ -10,6 +10,8 @@
 
 #if defined(__SSE2__)
 #include <immintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
 #endif
 
 namespace spikenet::detail {
@@ -63,6 +65,15 @@ template <class V, class T>
 template <class V, class T>
 inline constexpr std::size_t lanes_of = sizeof(V) / sizeof(T);
 
+// An integer of a lane's size, and the vector whose lane i is bit i.
+template <class T>
+using lane_integer = std::conditional_t<sizeof(T) == 4, std::int32_t, std::int64_t>;
+template <class T>
+inline constexpr auto lane_bits = []<std::size_t... I>(std::index_sequence<I...>) {
+  return simd<lane_integer<T>>{(lane_integer<T>{1} << I)...};
+}
+(std::make_index_sequence<lanes<T>>{});
+
 // Bit i: whether lane i is not 0. T is the type of a lane.
 template <class T, class V>
 [[gnu::always_inline]] inline unsigned nonzero_lanes(const V& v) noexcept {
@@ -82,6 +93,10 @@ template <class T, class V>
     const auto mask = v != V{};
     if constexpr (sizeof(T) == 4) return static_cast<unsigned>(_mm_movemask_ps(reinterpret_cast<__m128>(mask)));
     if constexpr (sizeof(T) == 8) return static_cast<unsigned>(_mm_movemask_pd(reinterpret_cast<__m128d>(mask)));
+#elif defined(__aarch64__)
+    const auto set = reinterpret_cast<simd<lane_integer<T>>>(v != V{}) & lane_bits<T>;
+    if constexpr (sizeof(T) == 4) return static_cast<unsigned>(vaddvq_s32(reinterpret_cast<int32x4_t>(set)));
+    if constexpr (sizeof(T) == 8) return static_cast<unsigned>(vaddvq_s64(reinterpret_cast<int64x2_t>(set)));
 #else
     unsigned bits = 0;
     SPIKENET_UNROLL
@@ -97,11 +112,8 @@ template <class T, class V>
   if constexpr (std::is_same_v<V, T>) {
     return static_cast<T>(bits & 1);
   } else {
-    using lane = std::conditional_t<sizeof(T) == 4, std::int32_t, std::int64_t>;
-    using mask = simd<lane>;
-    constexpr mask lane_bits = []<std::size_t... I>(std::index_sequence<I...>) { return mask{(lane{1} << I)...}; }
-    (std::make_index_sequence<lanes<T>>{});
-    const mask set = (mask{} + static_cast<lane>(bits)) & lane_bits;
+    using mask = simd<lane_integer<T>>;
+    const mask set = (mask{} + static_cast<lane_integer<T>>(bits)) & lane_bits<T>;
     return set != mask{} ? V{} + T{1} : V{};
   }
 }
