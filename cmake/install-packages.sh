@@ -41,6 +41,8 @@ has_clang_sanitizers() {
   return "$status"
 }
 
+has_qemu_aarch64() { command -v qemu-aarch64 || command -v qemu-aarch64-static; }
+
 # As the tests look for it: tests/interop/CMakeLists.txt.
 has_pytorch() { python3 -c 'import torch' || /usr/bin/python3 -c 'import torch'; }
 
@@ -73,6 +75,10 @@ for group in "$@"; do
       need nlohmann-json3-dev "JSON, the header of safetensors files" has_header nlohmann/json.hpp
       need libpng-dev "libpng, the images in event files" has_header png.h
       need libssl-dev "OpenSSL, the check sums of checkpoints" has_header openssl/evp.h
+      if [ "$(uname -m)" = x86_64 ]; then
+        need g++-aarch64-linux-gnu "the compiler for the tests on NEON" has_command aarch64-linux-gnu-g++
+        need qemu-user "the emulator that runs the tests on NEON" has_qemu_aarch64
+      fi
       need python3-torch "PyTorch, which the network is compared with" has_pytorch
       ;;
     benchmarks)

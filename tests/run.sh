@@ -34,7 +34,7 @@ run() {  # run NAME CTEST-OPTION...
   ctest --test-dir "build/tests/$name" --parallel "$jobs" --output-on-failure --no-tests=error --timeout 900 "$@"
 }
 
-few=(-D SPIKENET_BUILD_EXAMPLES=OFF -D SPIKENET_BUILD_BENCHMARKS=OFF)
+few=(-D SPIKENET_BUILD_EXAMPLES=OFF -D SPIKENET_BUILD_BENCHMARKS=OFF -D SPIKENET_ISA_TESTS=OFF)
 
 stage "clang: configure" configure clang clang "${few[@]}" -D SPIKENET_GOLDEN_CASES=
 stage "clang: build" build clang

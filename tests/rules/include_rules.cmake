@@ -6,7 +6,7 @@ cmake_minimum_required(VERSION 3.25)
 
 # What the headers of a folder of include/spikenet may include, besides the standard library and their own folder.
 # "backend" is backend/backend.hpp, the concept; "eigen", "zlib", "json", "openssl", "png", "posix" are the headers of
-# those.
+# those; "intrinsics" are the compiler's own headers for instructions.
 set(allowed_core "")
 set(allowed_neuron core)
 set(allowed_backend core neuron)
@@ -17,6 +17,7 @@ set(allowed_training core network)
 set(allowed_data core network)
 set(allowed_io core network json posix)
 # Single headers that may include more.
+set(allowed_backend/cpu/simd.hpp intrinsics)
 set(allowed_data/idx.hpp zlib)
 set(allowed_io/checkpoint.hpp openssl)
 set(allowed_io/event_file.hpp png)
@@ -70,7 +71,7 @@ function(header_of include file variable)
 endfunction()
 
 # kind_of(<include> <including file> <variable>): a folder of the library, or entry, eigen, zlib, json, openssl, png,
-# posix, std or other.
+# posix, intrinsics, std or other.
 function(kind_of include file variable)
   header_of("${include}" "${file}" header)
   if(header)
@@ -90,6 +91,8 @@ function(kind_of include file variable)
     set(kind png)
   elseif(include MATCHES "^<(unistd|fcntl|sys/[a-z]+)\\.h>$")
     set(kind posix)
+  elseif(include MATCHES "^<(immintrin|arm_neon)\\.h>$")
+    set(kind intrinsics)
   elseif(include MATCHES "^<[a-z_0-9]+>$")
     set(kind std)
   else()
