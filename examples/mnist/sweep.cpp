@@ -94,9 +94,9 @@ heat_map map_of(const sweep_options& options, const sweep_table& table, double t
   heat_map map;
   map.title = "Validation accuracy over threshold and surrogate";
   map.subtitle = std::to_string(each.epochs) + (each.epochs == 1 ? " epoch" : " epochs") +
-                 (each.limit ? " of " + std::to_string(*each.limit) + " images" : "") + ", width " +
-                 std::to_string(each.model.width) + ", " + std::to_string(each.model.steps) + " timesteps, tau " +
-                 text_of(tau);
+                 (each.limit ? ", " + std::to_string(*each.limit) + " images with those to validate" : "") +
+                 ", width " + std::to_string(each.model.width) + ", " + std::to_string(each.model.steps) +
+                 " timesteps, tau " + text_of(tau);
   map.row_name = "threshold v_th";
   map.column_name = "half width a of the surrogate's window";
   map.value_name = "validation accuracy";

@@ -53,8 +53,8 @@ head -c -20 before.csv >grid/sweep.csv
 sweeps --epochs 1 --limit 100 --v_th 0.3,0.6 --a 0.5,1 --out grid
 [ "$(grep -c 'done before' output)" -eq 3 ] || complain 'a row that was cut short counts'
 has 5 grid/sweep.csv
-cut -d, -f 1-6 grid/sweep.csv >now && cut -d, -f 1-6 before.csv >then
-cmp -s now then || complain 'the row that was cut short is another'
+cut -d, -f 1-6 grid/sweep.csv >actual.csv && cut -d, -f 1-6 before.csv >expected.csv
+cmp -s actual.csv expected.csv || complain 'the row that was cut short is another'
 
 # Trainings that break down
 sweeps --epochs 1 --limit 100 --v_th 0.5 --a 0.5 --lr 1e38 --out broken
@@ -85,8 +85,8 @@ says 'to go on: .*--out parts'
 has 2 parts/sweep.csv
 sweeps --v_th 0.3,0.6 --a 0.5 --epochs 2 --out parts
 [ "$(grep -c 'done before' output)" -eq 1 ] || complain 'the first of the two is done again'
-cut -d, -f 1-6 parts/sweep.csv >now && cut -d, -f 1-6 whole/sweep.csv >then
-cmp -s now then || complain 'a sweep that was stopped ends in other numbers'
+cut -d, -f 1-6 parts/sweep.csv >actual.csv && cut -d, -f 1-6 whole/sweep.csv >expected.csv
+cmp -s actual.csv expected.csv || complain 'a sweep that was stopped ends in other numbers'
 for run in v_th-0.3_a-0.5_tau-0.25 v_th-0.6_a-0.5_tau-0.25; do
   cmp -s "whole/$run/model.safetensors" "parts/$run/model.safetensors" || complain "$run has another network"
 done
