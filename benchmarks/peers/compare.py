@@ -222,11 +222,10 @@ class Bench:
     def peer(self, variant, width, timesteps, weights, tuned=True):
         # glibc gives blocks over 32 MB back to the system at once, so that the pages of large tensors are cleared anew
         # for each of them. It is told to keep them; but where memory is measured, it is left as it comes.
-        tuning = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(1 << 40), "MALLOC_TOP_PAD_": str(1 << 26),
-                  "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"} if tuned else {}
+        keep = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(1 << 40), "MALLOC_TOP_PAD_": str(1 << 26)}
         environment = {"OMP_NUM_THREADS": str(self.options.threads), "PYTHONDONTWRITEBYTECODE": "1",
                        "TORCHINDUCTOR_CACHE_DIR": os.path.join(self.options.out, "inductor"),
-                       "TORCHINDUCTOR_COMPILE_THREADS": "1", **tuning}
+                       "TORCHINDUCTOR_COMPILE_THREADS": "1", **(keep if tuned else {})}
         return Worker([sys.executable, os.path.join(HERE, "worker.py"), variant, weights, self.inputs,
                        str(self.options.threads), str(width), str(timesteps)],
                       os.path.join(self.options.out, f"{variant}-{width}x{timesteps}.log"), environment)
