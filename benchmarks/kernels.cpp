@@ -78,11 +78,9 @@ void backward_input(benchmark::State& state) {
 template <class G>
 void backward_input_direct(benchmark::State& state) {
   problem<G> p;
-  spikenet::detail::thread_pool pool(1);
-  spikenet::detail::convolution_scratch<float> scratch;
+  spikenet::cpu<float, spikenet::direct_convolution> backend;
   for (auto _ : state) {
-    spikenet::detail::convolution<float, G>::backward_input(pool, scratch, p.items, p.y.data(), p.weight.data(),
-                                                            p.x.data());
+    backend.template conv2d_backward_input<G>(p.items, p.y.data(), p.weight.data(), p.x.data());
     benchmark::ClobberMemory();
   }
   p.report(state);

@@ -9,8 +9,6 @@
 #include <string>
 #include <vector>
 
-#include "spikenet/backend/cpu/spike_convolution.hpp"
-
 namespace {
 
 using spikenet::conv2d_geometry;
@@ -20,25 +18,24 @@ template <class G>
 struct problem {
   static constexpr std::size_t items = 128;  // 64 images at two timesteps
   static constexpr std::size_t window = G::group_in * G::kernel * G::kernel;
-  static constexpr std::size_t bytes = (G::in_channels + 7) / 8;
+  static constexpr std::size_t pixels = items * G::in_height * G::in_width;
 
-  std::vector<std::uint8_t> packed = std::vector<std::uint8_t>(items * G::in_height * G::in_width * bytes);
+  spikenet::cpu<float> backend = one_core();
   std::vector<float> x = std::vector<float>(items * G::in_size);
+  std::vector<spikenet::spike_bits> packed =
+      std::vector<spikenet::spike_bits>(pixels * spikenet::spike_bytes<G::in_channels>);
   std::vector<float> y = noise(items * G::out_size, 2), weight = noise(G::out_channels * window, 3), gradient = weight;
-  spikenet::detail::thread_pool pool{1};
-  spikenet::detail::spike_convolution_scratch<float> scratch;
-  spikenet::detail::convolution_scratch<float> dense_scratch;
 
   explicit problem(benchmark::State& state) {
     spikenet::random_stream random(spikenet::seed{1});
-    for (std::size_t i = 0; i < x.size(); ++i) {
-      if (random.below(100) >= static_cast<std::uint32_t>(state.range(0))) continue;
-      x[i] = 1;
-      packed[i / G::in_channels * bytes + i % G::in_channels / 8] |=
-          static_cast<std::uint8_t>(1u << (i % G::in_channels % 8));
-    }
+    for (float& spike : x) spike = random.below(100) < static_cast<std::uint32_t>(state.range(0)) ? 1.0f : 0.0f;
+    backend.template pack<G::in_channels>(pixels, x.data(), packed.data());
   }
 
+  static spikenet::cpu<float> one_core() {
+    spikenet::set_cpu_threads(1);
+    return {};
+  }
   static std::vector<float> noise(std::size_t size, std::uint64_t stream) {
     spikenet::random_stream random(spikenet::seed{1}, stream);
     std::vector<float> values(size);
@@ -56,8 +53,7 @@ template <class G>
 void dense_forward(benchmark::State& state) {
   problem<G> p(state);
   for (auto _ : state) {
-    spikenet::detail::convolution<float, G>::forward(p.pool, p.dense_scratch, p.items, p.x.data(), p.weight.data(),
-                                                     nullptr, p.y.data());
+    p.backend.template conv2d_forward<G>(p.items, p.x.data(), p.weight.data(), nullptr, p.y.data());
     benchmark::ClobberMemory();
   }
   p.report(state);
@@ -67,8 +63,7 @@ template <class G>
 void spike_forward(benchmark::State& state) {
   problem<G> p(state);
   for (auto _ : state) {
-    spikenet::detail::spike_convolution<float, G>::forward(p.pool, p.scratch, p.items, p.packed.data(), p.weight.data(),
-                                                           nullptr, p.y.data());
+    p.backend.template conv2d_forward<G>(p.items, p.packed.data(), p.weight.data(), nullptr, p.y.data());
     benchmark::ClobberMemory();
   }
   p.report(state);
@@ -78,8 +73,7 @@ template <class G>
 void dense_backward_weight(benchmark::State& state) {
   problem<G> p(state);
   for (auto _ : state) {
-    spikenet::detail::convolution<float, G>::backward_weight(p.pool, p.dense_scratch, p.items, p.x.data(), p.y.data(),
-                                                             p.gradient.data());
+    p.backend.template conv2d_backward_weight<G>(p.items, p.x.data(), p.y.data(), p.gradient.data());
     benchmark::ClobberMemory();
   }
   p.report(state);
@@ -89,8 +83,7 @@ template <class G>
 void spike_backward_weight(benchmark::State& state) {
   problem<G> p(state);
   for (auto _ : state) {
-    spikenet::detail::spike_convolution<float, G>::backward_weight(p.pool, p.scratch, p.items, p.packed.data(),
-                                                                   p.y.data(), p.gradient.data());
+    p.backend.template conv2d_backward_weight<G>(p.items, p.packed.data(), p.y.data(), p.gradient.data());
     benchmark::ClobberMemory();
   }
   p.report(state);
