@@ -88,7 +88,8 @@ TEST_CASE("global average pooling", "[pooling]") {
 TEST_CASE("flattening puts channels outermost, as PyTorch does", "[pooling]") {
   test::lone_layer<cpu<double>, flatten, signal<shape<3, 2, 4>, 2, content::spikes>> layer;
   STATIC_REQUIRE(decltype(layer)::output::holds == content::spikes);
-  const map_values x{3, 2, 4, test::normal<double>(2 * 3 * 24, 1)};
+  map_values x{3, 2, 4, test::normal<double>(2 * 3 * 24, 1)};
+  for (double& spike : x.data) spike = spike > 0 ? 1 : 0;
   const values y = layer.forward(x.data);
   REQUIRE(y.size() == x.data.size());
   std::size_t i = 0;

@@ -289,13 +289,15 @@ class spike_convolution {
     const std::size_t chunks =
         std::clamp<std::size_t>(items * out_pixels / chunk_pixels, 1, std::max<std::size_t>(1, items));
     const std::size_t chunk_items = ceil_div(items, chunks);
+    // The largest chunk of any number of items, which is not the largest number's: it must not take memory later on.
+    constexpr std::size_t most_chunk_items = ceil_div(2 * chunk_pixels, out_pixels);
 
     T* const weights = scratch.weights.reserve(G::groups * blocks * weights_size);
     std::uint8_t* const planes = scratch.planes.reserve(G::groups * slices * items * padded_pixels * slice_bytes);
     T* const tables = scratch.tables.reserve(pool.workers() * slice_bytes * taps * table_size);
-    T* const sums = slices > 1 ? scratch.sums.reserve(pool.workers() * chunk_items * out_pixels * block) : nullptr;
+    T* const sums = slices > 1 ? scratch.sums.reserve(pool.workers() * most_chunk_items * out_pixels * block) : nullptr;
 
-    std::uint32_t* const windows = scratch.windows.reserve(chunk_items * out_pixels);
+    std::uint32_t* const windows = scratch.windows.reserve(most_chunk_items * out_pixels);
     for (std::size_t n = 0, i = 0; n < chunk_items; ++n) {
       for (std::size_t row = 0; row < G::out_height; ++row) {
         for (std::size_t column = 0; column < G::out_width; ++column) {
