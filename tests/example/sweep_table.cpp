@@ -100,26 +100,24 @@ TEST_CASE("a file cut short at any byte loses no more than the row that was cut"
 
 TEST_CASE("a table of other trainings is refused", "[sweep]") {
   const fs::path path = scratch("refused");
-  mnist::train_options options;
+  const mnist::train_options options;
   mnist::sweep_table{path, options}.add(row(0.1, 1, 0.5));
-  const auto refused = [&](const std::string& what) {
-    CHECK_THROWS_MATCHES(mnist::sweep_table(path, options), spikenet::file_error,
-                         says(path.string() + ": ") && says(what));
+  const auto refused = [&](const mnist::train_options& now, const std::string& what) {
+    CHECK_THROWS_MATCHES(mnist::sweep_table(path, now), spikenet::file_error, says(path.string() + ": ") && says(what));
   };
-  options.lr = 0.5;
-  refused("Line 2 is of a sweep with another --lr: \"0.002\" there, \"0.5\" now");
-  options = {};
-  options.limit = 100;
-  refused("--limit: \"\" there, \"100\" now");
-  options = {};
-  options.model.v_th = 7;  // that of the rows counts
-  CHECK_NOTHROW(mnist::sweep_table(path, options));
+  mnist::train_options faster = options, fewer = options, other_neurons = options;
+  faster.lr = 0.5;
+  refused(faster, "Line 2 is of a sweep with another --lr: \"0.002\" there, \"0.5\" now");
+  fewer.limit = 100;
+  refused(fewer, "--limit: \"\" there, \"100\" now");
+  other_neurons.model.v_th = 7;  // that of the rows counts
+  CHECK_NOTHROW(mnist::sweep_table(path, other_neurons));
 
   const std::string whole = content(path);
   write(path, whole + "0.1,x,0.25\n");
-  refused("Line 3 is not a row");
+  refused(options, "Line 3 is not a row");
   write(path, "a,b\n");
-  refused("Line 1 has not the columns");
+  refused(options, "Line 1 has not the columns");
   write(path, "\n");
-  refused("Line 1 has not the columns");
+  refused(options, "Line 1 has not the columns");
 }
