@@ -49,12 +49,18 @@ struct tensor {
   constexpr std::size_t items() const noexcept { return Signal::steps * batch; }
   constexpr std::size_t size() const noexcept { return items() * Signal::size; }
   constexpr std::size_t rows() const noexcept { return size() / Signal::channels; }
-  constexpr std::size_t length() const noexcept { return items() * item_length<Signal, value_type>; }
   constexpr std::size_t step_size() const noexcept { return batch * Signal::size; }
   constexpr explicit operator bool() const noexcept { return data != nullptr; }
   constexpr operator tensor<Signal, const Scalar>() const noexcept requires(!std::is_const_v<Scalar>) {
     return {data, batch};
   }
 };
+
+// A batch of a signal in memory that `storage` (a backend's storage<Value>) keeps; what was there before is gone.
+template <class Signal, class Storage>
+auto keep(Storage& storage, std::size_t batch) {
+  using value = std::remove_pointer_t<decltype(storage.data())>;
+  return tensor<Signal, value>{storage.reserve(Signal::steps * item_length<Signal, value> * batch), batch};
+}
 
 }  // namespace spikenet

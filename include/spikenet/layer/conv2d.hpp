@@ -106,7 +106,7 @@ struct conv2d : layer {
                   tensor<output, const scalar> gy, tensor<In, scalar> gx) {
       c.backend.template conv2d_backward_weight<geometry>(x.items(), x.data, gy.data, slots[0].gradient);
       if constexpr (has_bias) {
-        c.backend.template channel_sums<Channels>(gy.size() / Channels, gy.data, slots[1].gradient);
+        c.backend.template channel_sums<Channels>(gy.rows(), gy.data, slots[1].gradient);
       }
       if (gx) c.backend.template conv2d_backward_input<geometry>(x.items(), gy.data, slots[0].value, gx.data);
     }

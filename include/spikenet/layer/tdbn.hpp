@@ -49,14 +49,14 @@ struct tdbn : layer {
 
     void forward(context<Backend>& c, tensor<In, const scalar> x, tensor<output, scalar> y) {
       prepare(c, x);
-      c.backend.template channel_affine<channels>(rows(x), x.data, nullptr, scale.data(), nullptr, shift.data(),
+      c.backend.template channel_affine<channels>(x.rows(), x.data, nullptr, scale.data(), nullptr, shift.data(),
                                                   y.data);
     }
 
     void backward(context<Backend>& c, tensor<In, const scalar> x, tensor<output, const scalar>,
                   tensor<output, const scalar> gy, tensor<In, scalar> gx) {
       std::array<double, 2 * channels> sums;
-      c.backend.template normalisation_sums<channels>(rows(x), x.data, gy.data, mean.data(), inverse_stddev.data(),
+      c.backend.template normalisation_sums<channels>(x.rows(), x.data, gy.data, mean.data(), inverse_stddev.data(),
                                                       sums.data());
       finish_backward(c, x, gy.data, gx, sums);
     }
@@ -65,7 +65,7 @@ struct tdbn : layer {
     void prepare(context<Backend>& c, tensor<In, const scalar> x) {
       const double k = c.neurons.threshold / std::sqrt(static_cast<double>(Branches));
       if (c.training)
-        c.backend.template channel_moments<channels>(rows(x), x.data, batch_mean.data(), batch_variance.data());
+        c.backend.template channel_moments<channels>(x.rows(), x.data, batch_mean.data(), batch_variance.data());
       for (std::size_t i = 0; i < channels; ++i) {
         const double m = c.training ? batch_mean[i] : static_cast<double>(slots[2].value[i]);
         const double variance = c.training ? batch_variance[i] : static_cast<double>(slots[3].value[i]);
@@ -86,7 +86,7 @@ struct tdbn : layer {
     void finish_backward(context<Backend>& c, tensor<In, const scalar> x, const scalar* gy, tensor<In, scalar> gx,
                          const std::array<double, 2 * channels>& sums) {
       const double k = c.neurons.threshold / std::sqrt(static_cast<double>(Branches));
-      const double count = static_cast<double>(rows(x));
+      const double count = static_cast<double>(x.rows());
       std::array<scalar, channels> by_gradient, by_input, constant;
       for (std::size_t i = 0; i < channels; ++i) {
         slots[1].gradient[i] = static_cast<scalar>(sums[i]);
@@ -98,7 +98,7 @@ struct tdbn : layer {
         constant[i] = static_cast<scalar>(-s * sums[i] / count - slope * static_cast<double>(mean[i]));
       }
       if (gx) {
-        c.backend.template channel_affine<channels>(rows(x), gy, x.data, by_gradient.data(), by_input.data(),
+        c.backend.template channel_affine<channels>(x.rows(), gy, x.data, by_gradient.data(), by_input.data(),
                                                     constant.data(), gx.data);
       }
     }
@@ -122,8 +122,6 @@ struct tdbn : layer {
         blend(slots[3].value[i], batch_variance[i] * unbiased);
       }
     }
-
-    static std::size_t rows(tensor<In, const scalar> x) { return x.size() / channels; }
 
     std::array<double, channels> batch_mean{}, batch_variance{};
     std::array<scalar, channels> mean{}, inverse_stddev{}, scale{}, shift{};

@@ -86,8 +86,7 @@ class chain {
     } else if constexpr (rest::length == 0) {
       first_.forward(c, x, y);
     } else {
-      const tensor<between, between_value> kept{
-          kept_.reserve(between::steps * item_length<between, between_value> * x.batch), x.batch};
+      const auto kept = keep<between>(kept_, x.batch);
       first_.forward(c, x, kept);
       rest_.forward(c, kept, y);
     }

@@ -398,11 +398,11 @@ class network {
   void forward(std::span<const scalar> images, std::size_t batch, std::size_t size, std::size_t first, bool training) {
     scalar* const in = input_.reserve(input::steps * size * input::size);
     take_in(images, batch, size, first, in);
-    output_.reserve(output::steps * size * item_length<output, output_value>);
+    const auto out = keep<output>(output_, size);
     if (training) training_batch_ = size;
     scratch_.clear();
     context<Backend> c{backend_, scratch_, neurons_, training, times_};
-    chain_.forward(c, {in, size}, {output_.data(), size});
+    chain_.forward(c, {in, size}, out);
   }
 
   // Channels innermost; throws numeric_error where a value is not finite.

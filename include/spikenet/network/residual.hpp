@@ -75,8 +75,7 @@ class residual_shortcut {
     if constexpr (is_identity) {
       return x;
     } else {
-      const tensor<output, out_value> y{kept_.reserve(output::steps * item_length<output, out_value> * x.batch),
-                                        x.batch};
+      const auto y = keep<output>(kept_, x.batch);
       stage_.forward(c, x, y);
       return y;
     }
@@ -153,10 +152,8 @@ class plain_residual {
                 "spikenet: a residual block whose shortcut spikes needs neurons in its main branch too");
 
   void forward(context<Backend>& c, tensor<In, const in_value> x, tensor<output, out_value> y) {
-    const std::size_t size = sum::steps * sum::size * x.batch;
-    const tensor<main_output, main_value> from_main{
-        main_kept_.reserve(main_output::steps * item_length<main_output, main_value> * x.batch), x.batch};
-    const tensor<sum, scalar> total{sum_kept_.reserve(size), x.batch};
+    const auto from_main = keep<main_output>(main_kept_, x.batch);
+    const auto total = keep<sum>(sum_kept_, x.batch);
     main_.run(c, x, from_main);
     add(c, from_main, shortcut_.forward(c, x), total);
     join_.forward(c, total, y);
@@ -220,8 +217,7 @@ class fused_residual {
   using out_value = held<Backend, output>;
 
   void forward(context<Backend>& c, tensor<In, const in_value> x, tensor<output, out_value> y) {
-    const tensor<norm_input, norm_value> kept{
-        kept_.reserve(norm_input::steps * item_length<norm_input, norm_value> * x.batch), x.batch};
+    const auto kept = keep<norm_input>(kept_, x.batch);
     head_.forward(c, x, kept);
     stage_.forward_with_residual(c, kept, y, shortcut_.forward(c, x).data);
   }

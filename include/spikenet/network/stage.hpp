@@ -192,7 +192,7 @@ struct tdbn_lif_stage {
       const real_view<Backend, In> view(c, in);
       const tensor<In, const scalar> x = *view;
       const tensor<normalised, scalar> sum{c.scratch.take(x.size()), x.batch};
-      c.backend.template channel_affine<channels>(x.size() / channels, x.data, nullptr, norm.scale.data(), nullptr,
+      c.backend.template channel_affine<channels>(x.rows(), x.data, nullptr, norm.scale.data(), nullptr,
                                                   norm.shift.data(), sum.data);
       show(f, c, prefix + norm_name(), norm, x, tensor<normalised, const scalar>(sum));
       show_shortcut();
