@@ -64,27 +64,6 @@ convolved convolve(const numbers& n, std::size_t items, const std::vector<Scalar
   return result;
 }
 
-// Memory to be written, all of it: NaN inside, and around it values that must survive.
-template <class Scalar>
-class target {
- public:
-  explicit target(std::size_t size) : memory_(size + 2 * margin, mark) {
-    for (std::size_t i = 0; i < size; ++i) memory_[margin + i] = test::nan<Scalar>;
-  }
-  Scalar* data() { return memory_.data() + margin; }
-  std::vector<Scalar> values() const { return {memory_.begin() + margin, memory_.end() - margin}; }
-  bool within_bounds() const {
-    for (std::size_t i = 0; i < margin; ++i)
-      if (memory_[i] != mark || memory_[memory_.size() - 1 - i] != mark) return false;
-    return true;
-  }
-
- private:
-  static constexpr std::ptrdiff_t margin = 64;
-  static constexpr Scalar mark = 12345;
-  std::vector<Scalar> memory_;
-};
-
 // One backend for all geometries, as in a network: what a convolution leaves in its scratch memory is the next one's.
 template <class Scalar>
 cpu<Scalar>& backend_of() {
@@ -102,7 +81,7 @@ void check(std::size_t items, double tolerance) {
   const auto x = test::normal<Scalar>(items * n.in_size(), 1), gy = test::normal<Scalar>(items * n.out_size(), 2);
   const auto weight = test::normal<Scalar>(n.weights(), 3), bias = test::normal<Scalar>(n.out, 4);
 
-  target<Scalar> y(gy.size()), y_unbiased(gy.size()), gx(x.size()), gweight(weight.size());
+  test::target<Scalar> y(gy.size()), y_unbiased(gy.size()), gx(x.size()), gweight(weight.size());
   backend.template conv2d_forward<G>(items, x.data(), weight.data(), bias.data(), y.data());
   backend.template conv2d_forward<G>(items, x.data(), weight.data(), nullptr, y_unbiased.data());
   backend.template conv2d_backward_input<G>(items, gy.data(), weight.data(), gx.data());

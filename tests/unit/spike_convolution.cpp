@@ -45,28 +45,7 @@ struct spikes {
   }
 
  private:
-  static constexpr std::size_t bytes = (G::in_channels + 7) / 8;
-};
-
-// Memory to be written, all of it: NaN inside, and around it values that must survive.
-template <class Scalar>
-class target {
- public:
-  explicit target(std::size_t size) : memory_(size + 2 * margin, mark) {
-    for (std::size_t i = 0; i < size; ++i) memory_[margin + i] = test::nan<Scalar>;
-  }
-  Scalar* data() { return memory_.data() + margin; }
-  std::vector<Scalar> values() const { return {memory_.begin() + margin, memory_.end() - margin}; }
-  bool within_bounds() const {
-    for (std::size_t i = 0; i < margin; ++i)
-      if (memory_[i] != mark || memory_[memory_.size() - 1 - i] != mark) return false;
-    return true;
-  }
-
- private:
-  static constexpr std::ptrdiff_t margin = 64;
-  static constexpr Scalar mark = 12345;
-  std::vector<Scalar> memory_;
+  static constexpr std::size_t bytes = spike_bytes<G::in_channels>;
 };
 
 template <class Scalar>
@@ -106,7 +85,7 @@ convolved<Scalar> convolve(std::size_t threads, std::size_t items, const spikes<
   const std::vector<Scalar> weight(o.weight.begin(), o.weight.end()), bias(o.bias.begin(), o.bias.end());
   const std::vector<Scalar> gy(o.gy.begin(), o.gy.end());
   detail::thread_pool pool(threads);
-  target<Scalar> y(gy.size()), gweight(weight.size());
+  test::target<Scalar> y(gy.size()), gweight(weight.size());
   using spike_convolution = detail::spike_convolution<Scalar, G>;
   spike_convolution::forward(pool, scratch_of<Scalar>(), items, x.packed.data(), weight.data(),
                              with_bias ? bias.data() : nullptr, y.data());

@@ -24,6 +24,27 @@ namespace test {
 template <class Scalar>
 inline constexpr Scalar nan = std::numeric_limits<Scalar>::quiet_NaN();
 
+// Memory to be written, all of it: NaN inside, and around it values that must survive.
+template <class Scalar>
+class target {
+ public:
+  explicit target(std::size_t size) : memory_(size + 2 * margin, mark) {
+    for (std::size_t i = 0; i < size; ++i) memory_[margin + i] = nan<Scalar>;
+  }
+  Scalar* data() { return memory_.data() + margin; }
+  std::vector<Scalar> values() const { return {memory_.begin() + margin, memory_.end() - margin}; }
+  bool within_bounds() const {
+    for (std::size_t i = 0; i < margin; ++i)
+      if (memory_[i] != mark || memory_[memory_.size() - 1 - i] != mark) return false;
+    return true;
+  }
+
+ private:
+  static constexpr std::ptrdiff_t margin = 64;
+  static constexpr Scalar mark = 12345;
+  std::vector<Scalar> memory_;
+};
+
 // Standard normal numbers times `deviation` plus `mean`.
 template <class Scalar>
 std::vector<Scalar> normal(std::size_t count, std::uint64_t seed, double mean = 0, double deviation = 1) {

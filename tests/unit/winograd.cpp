@@ -53,15 +53,12 @@ struct results {
 // Each of the three between values that must survive.
 template <class Convolution, class Scratch, class T, class G>
 results<T> compute(std::size_t threads, Scratch& scratch, std::size_t items, const operands<T>& o) {
-  constexpr std::size_t margin = 64;
-  constexpr T mark = 12345;
   detail::thread_pool pool(threads);
   const auto framed = [&](std::size_t size, auto call) {
-    std::vector<T> memory(size + 2 * margin, mark);
-    std::fill_n(memory.begin() + margin, size, test::nan<T>);
-    call(memory.data() + margin);
-    for (std::size_t i = 0; i < margin; ++i) REQUIRE((memory[i] == mark && memory[margin + size + i] == mark));
-    return std::vector<T>(memory.begin() + margin, memory.end() - margin);
+    test::target<T> memory(size);
+    call(memory.data());
+    REQUIRE(memory.within_bounds());
+    return memory.values();
   };
   return {
       framed(items * G::out_size,

@@ -20,6 +20,11 @@ struct conv2d_geometry {
   static constexpr std::size_t out_size = OutChannels * out_height * out_width;
   static constexpr std::size_t group_in = InChannels / G, group_out = OutChannels / G;
 
+  // Where a weight lies in PyTorch's layout: [out channel, in channel of the group, row, column of the window].
+  static constexpr std::size_t weight_at(std::size_t out, std::size_t in, std::size_t tap) noexcept {
+    return (out * group_in + in) * K * K + tap;
+  }
+
   // How many windows cover an input row (or column), where `out` windows lie side by side.
   static constexpr std::size_t windows_over(std::size_t row, std::size_t out) noexcept {
     std::size_t windows = 0;

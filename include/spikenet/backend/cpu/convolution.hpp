@@ -46,6 +46,28 @@ constexpr tile_shape choose_tile(std::size_t width, std::size_t channels) {
   return best;
 }
 
+// y[p][0..channels) = sum[p], y_step values from one pixel to the next; channels may end within the last vectors.
+template <class V, class T, std::size_t Pixels, std::size_t Vectors>
+[[gnu::always_inline]] inline void store_tile(const V (&sum)[Pixels][Vectors], T* y, std::size_t y_step,
+                                              std::size_t channels) {
+  constexpr std::size_t L = lanes<T>;
+  if (channels == Vectors * L) {
+    SPIKENET_UNROLL
+    for (std::size_t p = 0; p < Pixels; ++p) {
+      SPIKENET_UNROLL
+      for (std::size_t q = 0; q < Vectors; ++q) store(y + p * y_step + q * L, sum[p][q]);
+    }
+  } else {
+    SPIKENET_UNROLL
+    for (std::size_t p = 0; p < Pixels; ++p) {
+      V last[Vectors];  // a copy, for the accumulators must not have an address
+      SPIKENET_UNROLL
+      for (std::size_t q = 0; q < Vectors; ++q) last[q] = sum[p][q];
+      std::memcpy(y + p * y_step, last, channels * sizeof(T));
+    }
+  }
+}
+
 // y[p][0..channels) = weights[0] + sum over taps and depth of x[p * XStep + tap + d] * weights[1 + tap * Depth + d],
 // where weights are rows of Vectors vectors and the first row is the bias.
 template <class T, std::size_t Pixels, std::size_t Vectors, std::size_t XStep, std::size_t Depth>
@@ -75,21 +97,7 @@ template <class T, std::size_t Pixels, std::size_t Vectors, std::size_t XStep, s
       }
     }
   }
-  if (channels == Vectors * L) {
-    SPIKENET_UNROLL
-    for (std::size_t p = 0; p < Pixels; ++p) {
-      SPIKENET_UNROLL
-      for (std::size_t q = 0; q < Vectors; ++q) store(y + p * y_step + q * L, sum[p][q]);
-    }
-  } else {
-    SPIKENET_UNROLL
-    for (std::size_t p = 0; p < Pixels; ++p) {
-      V last[Vectors];  // a copy, for the accumulators must not have an address
-      SPIKENET_UNROLL
-      for (std::size_t q = 0; q < Vectors; ++q) last[q] = sum[p][q];
-      std::memcpy(y + p * y_step, last, channels * sizeof(T));
-    }
-  }
+  store_tile(sum, y, y_step, channels);
 }
 
 // Copies a [Height, Width, Channels] map into the middle of a zeroed one with `low` rows and columns before it and
@@ -106,6 +114,51 @@ void pad_map(const T* map, std::size_t low, std::size_t high_rows, std::size_t h
   }
   std::fill_n(padded, high_rows * row, T{});
 }
+
+// Where input pixels meet the output's gradient: input pixel i at (i + padding - k * dilation) / stride wherever that
+// divides, so the input pixels of one phase (i mod stride, in both directions) share their taps, each at a fixed
+// distance in a map of the gradient with zeros around it.
+template <class G>
+struct gradient_phases {
+  static constexpr std::size_t S = G::stride, taps = G::kernel * G::kernel;
+
+  // Zero rows and columns before the gradient, as many as the windows reach over its edges; extents with all zeros.
+  static constexpr std::size_t low = [] {
+    constexpr std::size_t reach = G::dilation * (G::kernel - 1);
+    return reach > G::padding ? ceil_div(reach - G::padding, S) : 0;
+  }();
+  static constexpr std::size_t extent(std::size_t in, std::size_t out) {
+    return low + std::max(out, (in - 1 + G::padding) / S + 1);
+  }
+  static constexpr std::size_t rows = extent(G::in_height, G::out_height);
+  static constexpr std::size_t columns = extent(G::in_width, G::out_width);
+
+  struct phase {
+    std::array<std::size_t, taps> tap{};    // of the window
+    std::array<std::size_t, taps> pixel{};  // of the map: what the phase's first input pixel meets through that tap
+    std::size_t count = 0;                  // of these taps; 0 where no input pixel is of this phase
+  };
+  // Phase py * stride + px.
+  static constexpr auto all = [] {
+    constexpr std::size_t from = G::padding + low * S;
+    std::array<phase, S * S> phases{};
+    const auto reads = [](std::size_t p, std::size_t k) {
+      return p + from >= k * G::dilation && (p + from - k * G::dilation) % S == 0;
+    };
+    for (std::size_t i = 0; i < S * S; ++i) {
+      const std::size_t py = i / S, px = i % S;
+      if (py >= G::in_height || px >= G::in_width) continue;
+      for (std::size_t k = 0; k < taps; ++k) {
+        const std::size_t ky = k / G::kernel, kx = k % G::kernel;
+        if (!reads(py, ky) || !reads(px, kx)) continue;
+        phases[i].tap[phases[i].count] = k;
+        phases[i].pixel[phases[i].count++] =
+            (py + from - ky * G::dilation) / S * columns + (px + from - kx * G::dilation) / S;
+      }
+    }
+    return phases;
+  }();
+};
 
 // Memory of the convolutions, kept from call to call.
 template <class T>
@@ -195,11 +248,6 @@ class convolution {
     return maps[which].reserve(size * pool.workers());
   }
 
-  // PyTorch's layout: [out channel, in channel of the group, row, column].
-  static constexpr std::size_t weight_at(std::size_t out, std::size_t in, std::size_t tap) {
-    return (out * G::group_in + in) * taps + tap;
-  }
-
  public:
   // y[n] = conv(x[n], weight) + bias for n = 0 ... items-1; bias may be null.
   // x [items, H, W, Cin], weight [Cout, Cin/groups, K, K], bias [Cout], y [items, Ho, Wo, Cout]
@@ -210,7 +258,7 @@ class convolution {
     dir::pack(
         taps, packed,
         [&](std::size_t g, std::size_t tap, std::size_t in, std::size_t out) {
-          return weight[weight_at(g * G::group_out + out, in, tap)];
+          return weight[G::weight_at(g * G::group_out + out, in, tap)];
         },
         [&](std::size_t g, std::size_t out) { return bias ? bias[g * G::group_out + out] : T{}; });
     T* maps = reserve_maps(scratch.maps, 0, padded_size, pool);
@@ -222,45 +270,22 @@ class convolution {
     });
   }
 
-  // gx[n] = the gradient by x[n]: input pixel i takes gy[(i + padding - k * dilation) / stride] wherever that divides,
-  // so the input pixels of one phase (i mod stride, in both directions) share their taps and form a plain convolution.
+  // gx[n] = the gradient by x[n]: the input pixels of one phase form a plain convolution of gy[n].
   static void backward_input(thread_pool& pool, convolution_scratch<T>& scratch, std::size_t items, const T* gy,
                              const T* weight, T* gx) {
-    constexpr std::size_t S = G::stride, K = G::kernel, D = G::dilation, P = G::padding;
+    constexpr std::size_t S = G::stride;
     using dir = direction<G::in_width / S, G::group_out, G::group_in>;
-    // gy with as many zero rows and columns around it as the windows reach over its edges
-    constexpr std::size_t reach = D * (K - 1) > P ? D * (K - 1) - P : 0;
-    constexpr std::size_t low = ceil_div(reach, S);
-    constexpr auto beyond = [](std::size_t in, std::size_t out) {
-      const std::size_t last = (in - 1 + P) / S;
-      return last > out - 1 ? last - (out - 1) : 0;
-    };
-    constexpr std::size_t high_rows = beyond(G::in_height, G::out_height);
-    constexpr std::size_t high_columns = beyond(G::in_width, G::out_width);
-    constexpr std::size_t row = (low + G::out_width + high_columns) * G::out_channels;
-    constexpr std::size_t map_size = (low + G::out_height + high_rows) * row;
-
-    struct phase {
-      std::array<std::ptrdiff_t, taps> offsets{};
-      std::array<std::size_t, taps> tap{};
-      std::size_t count = 0;
-    };
-    // Tap (ky, kx) of the phase (py, px) reads the padded gy at row (py + P - ky D) / S + low, likewise for columns.
-    static constexpr auto phases = [] {
-      std::array<phase, S * S> all{};
-      const auto reads = [](std::size_t p, std::size_t k) {
-        return p + P + low * S >= k * D && (p + P + low * S - k * D) % S == 0;
-      };
-      for (std::size_t i = 0; i < S * S; ++i) {
-        for (std::size_t k = 0; k < taps; ++k) {
-          const std::size_t py = i / S, px = i % S, ky = k / K, kx = k % K;
-          if (!reads(py, ky) || !reads(px, kx)) continue;
-          const std::size_t at_row = (py + P + low * S - ky * D) / S, at_column = (px + P + low * S - kx * D) / S;
-          all[i].offsets[all[i].count] = static_cast<std::ptrdiff_t>(at_row * row + at_column * G::out_channels);
-          all[i].tap[all[i].count++] = k;
-        }
-      }
-      return all;
+    using met = gradient_phases<G>;
+    constexpr auto& phases = met::all;
+    constexpr std::size_t high_rows = met::rows - met::low - G::out_height;
+    constexpr std::size_t high_columns = met::columns - met::low - G::out_width;
+    constexpr std::size_t row = met::columns * G::out_channels, map_size = met::rows * row;
+    static constexpr auto offsets_of_phases = [] {
+      std::array<std::array<std::ptrdiff_t, taps>, S * S> offsets{};
+      for (std::size_t i = 0; i < S * S; ++i)
+        for (std::size_t tap = 0; tap < met::all[i].count; ++tap)
+          offsets[i][tap] = static_cast<std::ptrdiff_t>(met::all[i].pixel[tap] * G::out_channels);
+      return offsets;
     }();
 
     T* packed = scratch.weights.reserve(S * S * dir::packed_size(0) + dir::packed_size(taps));
@@ -269,7 +294,7 @@ class convolution {
       dir::pack(
           phases[i].count, packed,
           [&](std::size_t g, std::size_t tap, std::size_t in, std::size_t out) {
-            return weight[weight_at(g * G::group_out + in, out, phases[i].tap[tap])];
+            return weight[G::weight_at(g * G::group_out + in, out, phases[i].tap[tap])];
           },
           [](std::size_t, std::size_t) { return T{}; });
       packed_phase[i] = packed;
@@ -278,15 +303,15 @@ class convolution {
     T* maps = reserve_maps(scratch.maps, 0, map_size, pool);
     pool.run(items, [&](std::size_t n, std::size_t worker) {
       const T* map = gy + n * G::out_size;
-      if constexpr (low + high_rows + high_columns > 0) {
-        pad_map<G::out_height, G::out_width, G::out_channels>(map, low, high_rows, high_columns,
+      if constexpr (met::low + high_rows + high_columns > 0) {
+        pad_map<G::out_height, G::out_width, G::out_channels>(map, met::low, high_rows, high_columns,
                                                               maps + worker * map_size);
         map = maps + worker * map_size;
       }
       for (std::size_t i = 0; i < S * S; ++i) {
         const std::size_t py = i / S, px = i % S;
         if (py >= G::in_height || px >= G::in_width) continue;
-        const std::span<const std::ptrdiff_t> offsets(phases[i].offsets.data(), phases[i].count);
+        const std::span<const std::ptrdiff_t> offsets(offsets_of_phases[i].data(), phases[i].count);
         dir::template run<G::out_channels>(map, row, offsets, packed_phase[i],
                                            gx + n * G::in_size + (py * G::in_width + px) * G::in_channels,
                                            S * G::in_channels, S * G::in_width * G::in_channels,
@@ -363,7 +388,7 @@ class convolution {
           const T* sums = partial + ((group * taps + tap) * G::group_in + in) * columns + out;
           T total{};
           for (std::size_t part = 0; part < parts; ++part) total += sums[part * gradient_size];
-          gw[weight_at(channel, in, tap)] = total;
+          gw[G::weight_at(channel, in, tap)] = total;
         }
       }
     });

@@ -26,6 +26,7 @@
 #include "spikenet/backend/cpu/thread_pool.hpp"
 #include "spikenet/core/buffer.hpp"
 #include "spikenet/core/geometry.hpp"
+#include "spikenet/core/spikes.hpp"
 
 namespace spikenet::detail {
 
@@ -105,22 +106,7 @@ template <class T, std::size_t Pixels, std::size_t Vectors>
     }
     table += table_rows * row;
   }
-  T* to = slice.to + first * slice.to_step;
-  if (slice.channels == row) {
-    SPIKENET_UNROLL
-    for (std::size_t p = 0; p < Pixels; ++p) {
-      SPIKENET_UNROLL
-      for (std::size_t q = 0; q < Vectors; ++q) store(to + p * slice.to_step + q * L, sum[p][q]);
-    }
-  } else {
-    SPIKENET_UNROLL
-    for (std::size_t p = 0; p < Pixels; ++p) {
-      V last[Vectors];  // a copy, for the accumulators must not have an address
-      SPIKENET_UNROLL
-      for (std::size_t q = 0; q < Vectors; ++q) last[q] = sum[p][q];
-      std::memcpy(to + p * slice.to_step, last, slice.channels * sizeof(T));
-    }
-  }
+  store_tile(sum, slice.to + first * slice.to_step, slice.to_step, slice.channels);
 }
 
 template <class T, std::size_t Vectors>
@@ -242,14 +228,10 @@ template <class T, class G>
 class spike_convolution {
   static constexpr std::size_t L = lanes<T>;
   static constexpr std::size_t taps = G::kernel * G::kernel;
-  static constexpr std::size_t in_bytes = ceil_div(G::in_channels, 8);
+  static constexpr std::size_t in_bytes = spike_bytes<G::in_channels>;
+  using met = gradient_phases<G>;
   static constexpr std::size_t in_pixels = G::in_height * G::in_width;
   static constexpr std::size_t out_pixels = G::out_height * G::out_width;
-
-  // PyTorch's layout: [out channel, in channel of the group, row, column].
-  static constexpr std::size_t weight_at(std::size_t out, std::size_t in, std::size_t tap) {
-    return (out * G::group_in + in) * taps + tap;
-  }
 
   // Each group's channels fill bytes of their own in the padded maps.
   static constexpr std::size_t group_bytes = ceil_div(G::group_in, 8);
@@ -370,7 +352,7 @@ class spike_convolution {
     constexpr auto& pieces = gradient_pieces;
     constexpr std::size_t row = gradient_block, blocks = ceil_div(G::group_out, row), all_blocks = G::groups * blocks;
     constexpr std::size_t sums_size = G::group_in * taps * row;  // of one block
-    constexpr std::size_t map_size = padding.rows * padding.columns * row;
+    constexpr std::size_t map_size = met::rows * met::columns * row;
 
     // Lists run over as many items as keep one block of their gradient in the first-level cache.
     constexpr std::size_t cache = 26 << 10;
@@ -428,7 +410,7 @@ class spike_convolution {
         const T* sum = sums + (out - first);
         for (std::size_t in = 0; in < G::group_in; ++in) {
           for (std::size_t i = 0; i < taps; ++i, sum += row)
-            gweight[weight_at(group * G::group_out + out, in, tap_order[i])] = *sum;
+            gweight[G::weight_at(group * G::group_out + out, in, tap_order[i])] = *sum;
         }
       }
     });
@@ -443,7 +425,7 @@ class spike_convolution {
     for (std::size_t j = 0; j < channels; ++j) {
       const std::size_t out = group * G::group_out + first + j;
       if (bias) packed[j] = bias[out];
-      const T* w = weight + weight_at(out, 0, 0);
+      const T* w = weight + G::weight_at(out, 0, 0);
       for (std::size_t in = 0; in < G::group_in; ++in) {
         T* to = packed + (1 + in / 8 * taps * 8 + in % 8) * block + j;
         for (std::size_t tap = 0; tap < taps; ++tap) to[tap * 8 * block] = *w++;
@@ -469,46 +451,9 @@ class spike_convolution {
     std::fill_n(plane, P * row, std::uint8_t{});
   }
 
-  // The spikes of input pixel i meet the output's gradient at (i + padding - k * dilation) / stride wherever that
-  // divides, so the pixels of one phase (i mod stride, in both directions) share their taps, each at a fixed distance.
-  struct gradient_padding {
-    std::size_t low, rows, columns;
-  };
-  static constexpr gradient_padding padding = [] {
-    constexpr std::size_t reach = G::dilation * (G::kernel - 1);
-    constexpr std::size_t low = reach > G::padding ? ceil_div(reach - G::padding, G::stride) : 0;
-    constexpr auto extent = [](std::size_t in, std::size_t out) {
-      return low + std::max(out, (in - 1 + G::padding) / G::stride + 1);
-    };
-    return gradient_padding{low, extent(G::in_height, G::out_height), extent(G::in_width, G::out_width)};
-  }();
-
-  struct phase {
-    std::array<std::size_t, taps> tap{}, pixel{};  // pixel: distance in the padded gradient
-    std::size_t count = 0;
-  };
-  static constexpr auto phases = [] {
-    constexpr std::size_t S = G::stride, from = G::padding + padding.low * S;
-    std::array<phase, S * S> all{};
-    const auto reads = [](std::size_t p, std::size_t k) {
-      return p + from >= k * G::dilation && (p + from - k * G::dilation) % S == 0;
-    };
-    for (std::size_t i = 0; i < S * S; ++i) {
-      const std::size_t py = i / S, px = i % S;
-      if (py >= G::in_height || px >= G::in_width) continue;
-      for (std::size_t k = 0; k < taps; ++k) {
-        const std::size_t ky = k / G::kernel, kx = k % G::kernel;
-        if (!reads(py, ky) || !reads(px, kx)) continue;
-        all[i].tap[all[i].count] = k;
-        all[i].pixel[all[i].count++] =
-            (py + from - ky * G::dilation) / S * padding.columns + (px + from - kx * G::dilation) / S;
-      }
-    }
-    return all;
-  }();
   static constexpr std::size_t most_taps = [] {
     std::size_t most = 1;
-    for (const phase& p : phases) most = std::max(most, p.count);
+    for (const auto& p : met::all) most = std::max(most, p.count);
     return most;
   }();
 
@@ -530,19 +475,19 @@ class spike_convolution {
   };
   static constexpr std::size_t piece_count = [] {
     std::size_t count = 0;
-    for (const phase& p : phases) count += ceil_div(p.count, piece_taps);
+    for (const auto& p : met::all) count += ceil_div(p.count, piece_taps);
     return count;
   }();
   static constexpr auto bare_pieces = [] {
     std::array<gradient_piece, piece_count> all{};
     std::size_t piece = 0, first = 0;
-    for (std::size_t i = 0; i < phases.size(); ++i) {
-      for (std::size_t tap = 0; tap < phases[i].count; tap += piece_taps, ++piece) {
+    for (std::size_t i = 0; i < met::all.size(); ++i) {
+      for (std::size_t tap = 0; tap < met::all[i].count; tap += piece_taps, ++piece) {
         gradient_piece& p = all[piece];
         p.phase = i;
         p.first = first;
-        p.count = std::min(piece_taps, phases[i].count - tap);
-        for (std::size_t j = 0; j < p.count; ++j) p.offsets[j] = phases[i].pixel[tap + j] * gradient_block;
+        p.count = std::min(piece_taps, met::all[i].count - tap);
+        for (std::size_t j = 0; j < p.count; ++j) p.offsets[j] = met::all[i].pixel[tap + j] * gradient_block;
         first += p.count;
       }
     }
@@ -559,7 +504,7 @@ class spike_convolution {
     std::array<std::size_t, taps> order{};
     std::array<bool, taps> known{};
     std::size_t count = 0;
-    for (const phase& p : phases) {
+    for (const auto& p : met::all) {
       for (std::size_t j = 0; j < p.count; ++j) known[order[count++] = p.tap[j]] = true;
     }
     for (std::size_t tap = 0; tap < taps; ++tap) {
@@ -571,19 +516,19 @@ class spike_convolution {
   // lists[phase][channel]: the spikes of x [items, H, W, B] as positions in padded maps of gradient_block channels.
   static void list_spikes(std::size_t items, const std::uint8_t* x, std::uint32_t* lists, std::size_t capacity,
                           std::uint32_t* counts) {
-    constexpr std::size_t S = G::stride, map_pixels = padding.rows * padding.columns;
+    constexpr std::size_t S = G::stride, map_pixels = met::rows * met::columns;
     std::fill_n(counts, S * S * in_bytes * 8, std::uint32_t{});
     for (std::size_t n = 0; n < items; ++n) {
       for (std::size_t row = 0; row < G::in_height; ++row) {
         for (std::size_t px = 0; px < std::min(S, G::in_width); ++px) {
           const std::size_t i = row % S * S + px, first_list = i * in_bytes * 8;
-          if (phases[i].count == 0) continue;
+          if (met::all[i].count == 0) continue;
           const std::size_t columns = ceil_div(G::in_width - px, S);
           for (std::size_t column = 0; column < columns; column += 8) {
             const std::uint8_t* pixel = x + ((n * G::in_height + row) * G::in_width + px + column * S) * in_bytes;
             const std::size_t pixels = std::min<std::size_t>(8, columns - column);
             const auto at =
-                static_cast<std::uint32_t>((n * map_pixels + row / S * padding.columns + column) * gradient_block);
+                static_cast<std::uint32_t>((n * map_pixels + row / S * met::columns + column) * gradient_block);
             for (std::size_t byte = 0; byte < in_bytes; ++byte) {
               const std::uint64_t bits = gather_bytes(pixel + byte, S * in_bytes, pixels);
               const std::size_t list = first_list + byte * 8;
@@ -595,9 +540,9 @@ class spike_convolution {
     }
   }
 
-  // gy: the first of `channels` output channels of one item. map [padding.rows, padding.columns, gradient_block]
+  // gy: the first of `channels` output channels of one item. map [met::rows, met::columns, gradient_block]
   static void pad_gradient(const T* gy, std::size_t channels, T* map) {
-    constexpr std::size_t block = gradient_block, row_size = padding.columns * block, low = padding.low;
+    constexpr std::size_t block = gradient_block, row_size = met::columns * block, low = met::low;
     map = std::fill_n(map, low * row_size, T{});
     for (std::size_t row = 0; row < G::out_height; ++row, gy += G::out_width * G::out_channels) {
       map = std::fill_n(map, low * block, T{});
@@ -608,9 +553,9 @@ class spike_convolution {
         for (std::size_t column = 0; column < G::out_width; ++column)
           map = std::fill_n(std::copy_n(gy + column * G::out_channels, channels, map), block - channels, T{});
       }
-      map = std::fill_n(map, (padding.columns - low - G::out_width) * block, T{});
+      map = std::fill_n(map, (met::columns - low - G::out_width) * block, T{});
     }
-    std::fill_n(map, (padding.rows - low - G::out_height) * row_size, T{});
+    std::fill_n(map, (met::rows - low - G::out_height) * row_size, T{});
   }
 };
 
