@@ -10,15 +10,14 @@
 #include <string>
 #include <vector>
 
+#include "common.hpp"
 #include "fma_peak.hpp"
 
 namespace {
 
 using spikenet::conv2d_geometry;
 
-void report_flops(benchmark::State& state, double flops) {
-  state.counters["FLOPS"] = benchmark::Counter(flops, benchmark::Counter::kIsIterationInvariantRate);
-}
+using benchmarks::noise, benchmarks::report_flops;
 
 void fma_peak(benchmark::State& state) {
   double operations = 0;
@@ -26,13 +25,6 @@ void fma_peak(benchmark::State& state) {
   report_flops(state, operations);
 }
 BENCHMARK(fma_peak);
-
-std::vector<float> noise(std::size_t size, std::uint64_t stream) {
-  spikenet::random_stream random(spikenet::seed{1}, stream);
-  std::vector<float> values(size);
-  for (float& value : values) value = static_cast<float>(random.normal());
-  return values;
-}
 
 // One convolution over a batch of `items` maps.
 template <class G>
@@ -43,12 +35,8 @@ struct problem {
 
   std::vector<float> x = noise(items * G::in_size, 1), y = noise(items * G::out_size, 2);
   std::vector<float> weight = noise(G::out_channels * window, 3), gradient = weight;
-  spikenet::cpu<float> backend = one_core();
+  spikenet::cpu<float> backend = benchmarks::backend_of(1);
 
-  static spikenet::cpu<float> one_core() {
-    spikenet::set_cpu_threads(1);
-    return {};
-  }
   static void report(benchmark::State& state) {
     report_flops(state, 2.0 * static_cast<double>(items) * static_cast<double>(G::out_size * window));
   }

@@ -7,30 +7,22 @@
 #include <spikenet/spikenet.hpp>
 #include <vector>
 
+#include "common.hpp"
+
 namespace {
 
 constexpr std::size_t T = 2, batch = 64;
 
 using dynamics = spikenet::lif<>::dynamics;
 
-spikenet::cpu<float> all_cores() {
-  spikenet::set_cpu_threads(0);
-  return {};
-}
-
-std::vector<float> noise(std::size_t size, std::uint64_t stream) {
-  spikenet::random_stream random(spikenet::seed{1}, stream);
-  std::vector<float> values(size);
-  for (float& value : values) value = static_cast<float>(random.normal());
-  return values;
-}
+using benchmarks::noise;
 
 // A tdBN and its neurons: maps of C channels, Size x Size.
 template <std::size_t C, std::size_t Size>
 struct normalised_neurons {
   static constexpr std::size_t rows_of_a_step = batch * Size * Size, rows = T * rows_of_a_step;
 
-  spikenet::cpu<float> backend = all_cores();
+  spikenet::cpu<float> backend = benchmarks::backend_of(0);
   spikenet::neuron_constants<float> constants = spikenet::neuron{}.constants<float>();
   std::vector<float> x = noise(rows * C, 1), go = noise(rows * C, 2);
   std::vector<float> between = x, gx = x;
@@ -107,7 +99,7 @@ BENCHMARK(tdbn_lif_one_by_one_backward<64, 7>)->UseRealTime();
 template <std::size_t In, std::size_t Out>
 void linear(benchmark::State& state) {
   constexpr std::size_t items = T * batch;
-  spikenet::cpu<float> backend = all_cores();
+  spikenet::cpu<float> backend = benchmarks::backend_of(0);
   std::vector<float> x = noise(items * In, 1), y = noise(items * Out, 2), weight = noise(In * Out, 3), bias(Out);
   std::vector<float> gradient(In * Out);
   for (auto _ : state) {
@@ -116,7 +108,7 @@ void linear(benchmark::State& state) {
     backend.template linear_backward_input<In, Out>(items, y.data(), weight.data(), x.data());
     benchmark::ClobberMemory();
   }
-  state.counters["FLOPS"] = benchmark::Counter(6.0 * items * In * Out, benchmark::Counter::kIsIterationInvariantRate);
+  benchmarks::report_flops(state, 6.0 * items * In * Out);
 }
 BENCHMARK(linear<64, 256>)->UseRealTime();
 BENCHMARK(linear<256, 10>)->UseRealTime();

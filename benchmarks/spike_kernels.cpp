@@ -9,7 +9,11 @@
 #include <string>
 #include <vector>
 
+#include "common.hpp"
+
 namespace {
+
+using benchmarks::noise;
 
 using spikenet::conv2d_geometry;
 
@@ -20,7 +24,7 @@ struct problem {
   static constexpr std::size_t window = G::group_in * G::kernel * G::kernel;
   static constexpr std::size_t pixels = items * G::in_height * G::in_width;
 
-  spikenet::cpu<float> backend = one_core();
+  spikenet::cpu<float> backend = benchmarks::backend_of(1);
   std::vector<float> x = std::vector<float>(items * G::in_size);
   std::vector<spikenet::spike_bits> packed =
       std::vector<spikenet::spike_bits>(pixels * spikenet::spike_bytes<G::in_channels>);
@@ -32,20 +36,8 @@ struct problem {
     backend.template pack<G::in_channels>(pixels, x.data(), packed.data());
   }
 
-  static spikenet::cpu<float> one_core() {
-    spikenet::set_cpu_threads(1);
-    return {};
-  }
-  static std::vector<float> noise(std::size_t size, std::uint64_t stream) {
-    spikenet::random_stream random(spikenet::seed{1}, stream);
-    std::vector<float> values(size);
-    for (float& value : values) value = static_cast<float>(random.normal());
-    return values;
-  }
   static void report(benchmark::State& state) {
-    state.counters["FLOPS"] =
-        benchmark::Counter(2.0 * static_cast<double>(items) * static_cast<double>(G::out_size * window),
-                           benchmark::Counter::kIsIterationInvariantRate);
+    benchmarks::report_flops(state, 2.0 * static_cast<double>(items) * static_cast<double>(G::out_size * window));
   }
 };
 
