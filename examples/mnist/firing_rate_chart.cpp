@@ -4,16 +4,6 @@
 
 namespace mnist {
 
-std::string percent(double share) {
-  if (share == 0) return "0 %";
-  const double value = 100 * share;
-  return number(value >= 99.95    ? "%.0f %%"
-                : value >= 9.995  ? "%.1f %%"
-                : value >= 0.9995 ? "%.2f %%"
-                                  : "%.3f %%",
-                value);
-}
-
 std::string joined(const std::vector<std::string>& layers, const std::string& neurons) {
   const std::string block = neurons.substr(0, neurons.rfind('.') + 1);
   std::string text;

@@ -9,9 +9,6 @@
 
 namespace mnist {
 
-// Three digits: "12.3 %", "0.123 %".
-std::string percent(double share);
-
 // "conv2 + downsample.0" for neurons called layer2.0.spike2 behind layer2.0.conv2 and layer2.0.downsample.0.
 std::string joined(const std::vector<std::string>& layers, const std::string& neurons);
 

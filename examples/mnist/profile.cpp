@@ -12,14 +12,11 @@
 #include "checksum.hpp"
 #include "commands.hpp"
 #include "data.hpp"
+#include "text.hpp"
 
 namespace mnist {
 
 namespace {
-
-double seconds_since(std::chrono::steady_clock::time_point start) {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
 
 // Convolutions and linear layers are the rest.
 bool is_element_wise(const std::string& name) {
@@ -27,23 +24,24 @@ bool is_element_wise(const std::string& name) {
   return last.starts_with("bn") || last.starts_with("spike") || last == "sum" || name.ends_with("downsample.1");
 }
 
-void print_table(const spikenet::profile& times, std::size_t steps) {
-  const double per_step = 1e3 / static_cast<double>(steps), total = times.total();
-  std::size_t width = 5;
-  for (const auto& layer : times.layers()) width = std::max(width, layer.name.size());
-  const auto column = static_cast<int>(width);
-  std::printf("%-*s  forward, ms  backward, ms   share\n%s\n", column, "layer", std::string(width + 36, '-').c_str());
+// Times are those of one of so many steps.
+void print_times(const spikenet::profile& times, std::size_t steps) {
+  const double total = times.total();
+  const auto milliseconds = [steps](double seconds) {
+    return number("%.3f", 1e3 * seconds / static_cast<double>(steps));
+  };
+  text_table table{{"layer", "forward, ms", "backward, ms", "share"}};
   double forward = 0, backward = 0, element_wise = 0;
   for (const auto& layer : times.layers()) {
     const double both = layer.forward + layer.backward;
-    std::printf("%-*s  %11.3f  %12.3f  %5.1f %%\n", column, layer.name.c_str(), per_step * layer.forward,
-                per_step * layer.backward, 100 * both / total);
+    table.push_back(
+        {layer.name, milliseconds(layer.forward), milliseconds(layer.backward), number("%.1f %%", 100 * both / total)});
     forward += layer.forward;
     backward += layer.backward;
     if (is_element_wise(layer.name)) element_wise += both;
   }
-  std::printf("%s\n%-*s  %11.3f  %12.3f\n", std::string(width + 36, '-').c_str(), column, "all", per_step * forward,
-              per_step * backward);
+  table.push_back({"all", milliseconds(forward), milliseconds(backward), "100.0 %"});
+  print_table(table, "lr");
   std::printf("tdBN, neurons and residual sums: %.1f %%\n", 100 * element_wise / total);
 }
 
@@ -113,10 +111,10 @@ void profile(const profile_options& options) {
   std::printf("processor   %zu threads\n", spikenet::cpu_threads());
   std::printf("\nA training step of %zu images, mean of %zu: %.0f images/s\n\n", options.batch_size, measured,
               static_cast<double>(seen) / training_seconds);
-  print_table(training, measured);
+  print_times(training, measured);
   std::printf("\nAn evaluation of %zu images, mean of %zu: %.0f images/s\n\n", options.batch_size, measured,
               static_cast<double>(seen) / evaluation_seconds);
-  print_table(evaluation, measured);
+  print_times(evaluation, measured);
 }
 
 }  // namespace mnist

@@ -20,6 +20,8 @@
 #include <utility>
 #include <vector>
 
+#include "text.hpp"
+
 namespace mnist {
 
 // What a line shows.
@@ -31,6 +33,12 @@ struct progress_state {
   double loss = 0;
   double accuracy = 0;  // 0 to 1
 };
+
+using clock = std::chrono::steady_clock;
+inline double seconds_between(clock::time_point from, clock::time_point to) {
+  return std::chrono::duration<double>(to - from).count();
+}
+inline double seconds_since(clock::time_point start) { return seconds_between(start, clock::now()); }
 
 // "0:42", "12:05", "1:02:03".
 inline std::string clock_text(double seconds) {
@@ -48,11 +56,6 @@ inline std::string clock_text(double seconds) {
 inline std::string progress_line(const progress_state& state, std::size_t width) {
   const double fraction =
       state.total == 0 ? 0 : std::min(1.0, static_cast<double>(state.done) / static_cast<double>(state.total));
-  const auto number = [](const char* format, double value) {
-    std::array<char, 64> text;
-    std::snprintf(text.data(), text.size(), format, value);
-    return std::string{text.data()};
-  };
   const bool speed_known = state.images_per_second > 0;
   const double remaining = static_cast<double>(state.total) * (1 - fraction);
 
@@ -190,12 +193,7 @@ class progress {
   }
 
  private:
-  using clock = std::chrono::steady_clock;
   static constexpr std::size_t plain_width = 100;
-
-  static double seconds_between(clock::time_point from, clock::time_point to) {
-    return std::chrono::duration<double>(to - from).count();
-  }
 
   static bool is_terminal(std::FILE* out) {
     const char* kind = std::getenv("TERM");

@@ -17,8 +17,6 @@ double share(std::size_t part, std::size_t whole) {
   return whole == 0 ? std::numeric_limits<double>::quiet_NaN() : static_cast<double>(part) / static_cast<double>(whole);
 }
 
-std::string percent(double share) { return std::isnan(share) ? "-" : number("%.2f %%", 100 * share); }
-
 // "9 (28x), 3 (3x), 1 (1x)": the three most frequent wrong answers to a label.
 std::string frequent_mistakes(const confusion_matrix& confusion, std::size_t label) {
   std::vector<std::size_t> answers;
@@ -141,8 +139,8 @@ double confusion_matrix::precision(std::size_t c) const { return share(count(c, 
 void print_classes(const confusion_matrix& confusion) {
   text_table table{{"class", "images", "recall", "precision", "taken for"}};
   for (std::size_t c = 0; c < classes; ++c)
-    table.push_back({std::to_string(c), std::to_string(confusion.of_label(c)), percent(confusion.recall(c)),
-                     percent(confusion.precision(c)), frequent_mistakes(confusion, c)});
+    table.push_back({std::to_string(c), std::to_string(confusion.of_label(c)), accuracy_text(confusion.recall(c)),
+                     accuracy_text(confusion.precision(c)), frequent_mistakes(confusion, c)});
   print_table(table, "lrrrl");
 }
 

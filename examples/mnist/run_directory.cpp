@@ -7,6 +7,7 @@
 #include <spikenet/core/error.hpp>
 #include <system_error>
 
+#include "text.hpp"
 #include "training_log.hpp"
 
 namespace mnist {
@@ -41,9 +42,7 @@ std::filesystem::path new_run(const train_options& options) {
 }
 
 void make_writable_directory(const std::filesystem::path& path) {
-  std::error_code error;
-  std::filesystem::create_directories(path, error);
-  if (error) throw spikenet::file_error(path.string() + ": The directory cannot be created: " + error.message() + ".");
+  make_directory(path);
   if (::access(path.c_str(), W_OK) != 0)
     throw spikenet::file_error(path.string() + ": The directory cannot be written to.");
 }

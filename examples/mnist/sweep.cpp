@@ -14,11 +14,11 @@
 #include "chart.hpp"
 #include "checkpoint.hpp"
 #include "commands.hpp"
-#include "firing_rate_chart.hpp"
 #include "hyperparameters.hpp"
 #include "interruption.hpp"
 #include "run_directory.hpp"
 #include "sweep_table.hpp"
+#include "text.hpp"
 #include "training.hpp"
 
 namespace mnist {
@@ -84,7 +84,7 @@ sweep_row train_one(train_options options, const image_files& images, const neur
     if (log) log->failed();
     std::printf("%s\n", error.what());
   }
-  row.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  row.seconds = seconds_since(start);
   return row;
 }
 

@@ -38,8 +38,6 @@ tested classify(model& net, const spikenet::batch_loader<float>& loader) {
   return {live.finish(), std::move(outcomes)};
 }
 
-std::string percent(double share) { return number("%.2f %%", 100 * share); }
-
 }  // namespace
 
 void test(const test_options& options) {
@@ -57,14 +55,14 @@ void test(const test_options& options) {
   std::fflush(stdout);
 
   const auto [summary, outcomes] = classify(*net, loader);
-  std::printf("test accuracy %s, test loss %.4f, %.0f images/s\n", percent(summary.accuracy).c_str(), summary.loss,
-              summary.images_per_second);
+  std::printf("test accuracy %s, test loss %.4f, %.0f images/s\n", accuracy_text(summary.accuracy).c_str(),
+              summary.loss, summary.images_per_second);
   if (!options.report) return;
 
   std::printf("\n");
   print_classes(confusion_matrix{outcomes});
   write_report(images, outcomes,
-               percent(summary.accuracy) + " of " + std::to_string(images.size()) + " images recognised; width " +
+               accuracy_text(summary.accuracy) + " of " + std::to_string(images.size()) + " images recognised; width " +
                    std::to_string(info.model.width) + ", " + std::to_string(info.model.steps) + " timesteps",
                *options.report);
   std::printf("\nwritten     %s: confusion.svg, .png, .csv; worst.svg, .png; images.csv\n", options.report->c_str());

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cmath>
 #include <cstddef>
 #include <cstdio>
 #include <cstring>
@@ -17,6 +18,18 @@ std::string number(const char* format, double value) {
   std::snprintf(text.data(), text.size(), format, value);
   return text.data();
 }
+
+std::string percent(double share) {
+  if (share == 0) return "0 %";
+  const double value = 100 * share;
+  return number(value >= 99.95    ? "%.0f %%"
+                : value >= 9.995  ? "%.1f %%"
+                : value >= 0.9995 ? "%.2f %%"
+                                  : "%.3f %%",
+                value);
+}
+
+std::string accuracy_text(double share) { return std::isnan(share) ? "-" : number("%.2f %%", 100 * share); }
 
 void print_table(const text_table& table, std::string_view align) {
   std::vector<std::size_t> widths(table[0].size());

@@ -10,6 +10,10 @@ namespace mnist {
 
 // As printf's conversion of one double.
 std::string number(const char* format, double value);
+// Three digits: "12.3 %", "0.123 %".
+std::string percent(double share);
+// Two decimals: "99.36 %"; "-" for NaN.
+std::string accuracy_text(double share);
 
 // Rows of as many cells each, all ASCII; the first row is the heading. align: 'l' or 'r', flush left or right, for each
 // column; the last one is for the columns that remain, too.

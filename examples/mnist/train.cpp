@@ -40,9 +40,8 @@ int train(const train_options& options, const std::filesystem::path& run,
     throw;
   }
   if (log) log->succeeded(job.record().epoch, job.record().best_accuracy, tested);
-  const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
   std::printf("\ntest accuracy %.2f %% (epoch %zu, chosen by validation), loss %.4f; all took %s\n",
-              100 * tested.accuracy, job.record().best_epoch, tested.loss, clock_text(elapsed.count()).c_str());
+              100 * tested.accuracy, job.record().best_epoch, tested.loss, clock_text(seconds_since(start)).c_str());
   std::printf("to test it again: spikenet-mnist test --checkpoint %s\n", best_of(run).c_str());
   return 0;
 }
