@@ -219,8 +219,12 @@ class worker {
     const auto logits = net_.evaluate(test_.take(count).images, write_spikes);
     file.add<float>("logits", {count, net_t::classes}, logits);
 
+    // Where a trained network is right, its gradients are small differences of large numbers; so let it be wrong.
     const auto [images, labels] = training_.take(batch);
-    const double loss = net_.compute_gradients(images, labels).loss;
+    std::vector<std::int32_t> others;
+    for (const std::int32_t label : labels) others.push_back((label + 1) % static_cast<std::int32_t>(net_t::classes));
+    const double loss = net_.compute_gradients(images, others).loss;
+    file.add<std::int64_t>("labels", {batch}, std::vector<std::int64_t>(others.begin(), others.end()));
     file.add<double>("loss", {}, std::span{&loss, 1});
     number = 0;
     prefix = "training_spikes.";

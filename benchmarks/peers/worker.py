@@ -229,9 +229,9 @@ class Worker:
             return result
 
         self.net.train()
-        images, labels = self.training.take(batch)
+        images, _ = self.training.take(batch)
         with self.recorded(batch) as layers, self.autocast():
-            loss = functional.cross_entropy(self.run(images.contiguous(memory_format=self.format)), labels)
+            loss = functional.cross_entropy(self.run(images.contiguous(memory_format=self.format)), expected["labels"])
         loss.backward()
         self.manner.reset(self.net)
         if layers:
