@@ -6,6 +6,7 @@
 #pragma once
 
 #include <array>
+#include <concepts>
 #include <cstddef>
 #include <span>
 
@@ -71,6 +72,14 @@ struct conv2d : layer {
 
     static constexpr bool takes_packed = true;
     using value = held<Backend, In>;
+    static constexpr bool takes_affine_gradient = [] {
+      if constexpr (!has_bias && std::same_as<value, spike_bits> &&
+                    requires { Backend::template fuses_conv2d_backward<geometry>; }) {
+        return Backend::template fuses_conv2d_backward<geometry>;
+      } else {
+        return false;
+      }
+    }();
 
     static constexpr std::array<parameter, has_bias ? 2 : 1> parameters = [] {
       std::array<parameter, has_bias ? 2 : 1> list{
@@ -109,6 +118,11 @@ struct conv2d : layer {
         c.backend.template channel_sums<Channels>(gy.rows(), gy.data, slots[1].gradient);
       }
       if (gx) c.backend.template conv2d_backward_input<geometry>(x.items(), gy.data, slots[0].value, gx.data);
+    }
+    void backward(context<Backend>& c, tensor<In, const value> x, const affine_gradient<output, scalar>& gy,
+                  tensor<In, scalar> gx, bool add) requires takes_affine_gradient {
+      c.backend.template conv2d_backward<geometry>(x.items(), x.data, slots[0].value, gy.g.data, gy.x.data, gy.a, gy.b,
+                                                   gy.d, slots[0].gradient, gx.data, add);
     }
   };
 };

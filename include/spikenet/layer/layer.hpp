@@ -3,8 +3,9 @@
 // A layer is a struct derived from spikenet::layer that names what it produces. The network binds it to what it
 // receives: In, a signal<Shape, Steps, Content>. It has
 //
-//     template <class In> using problem        why it cannot take In: a type whose name says so; no_problem (the
-//     default) template <class Backend, std::size_t T, class In> struct module
+//     template <class In> using problem        why it cannot take In: a type whose name says so; by default no_problem
+//
+//     template <class Backend, std::size_t T, class In> struct module
 //                                              the layer bound to a backend, T timesteps and its input:
 //
 //         using output = signal<...>           what it produces
@@ -26,6 +27,12 @@
 // too) tensor<..., spike_bits> where that is what the backend holds:
 //
 //         static constexpr bool takes_packed = true, makes_packed = true
+//
+// Where a tdBN that the backend fuses with its neurons follows, a layer may take the gradient by its output in parts, and
+// compute it where it needs it. Where `add` is true it then adds to gx what it would else write there:
+//
+//         static constexpr bool takes_affine_gradient = true
+//         void backward(context<Backend>&, x, const affine_gradient<output, Scalar>& gy, gx, bool add)
 //
 // forward must write all of y, backward all of gx. Neither may keep anything from one call to the next but what
 // backward needs from the forward pass before it.
@@ -85,6 +92,14 @@ class workspace {
 template <class Backend, class Signal>
 using held =
     std::conditional_t<Signal::holds == content::spikes && packs_spikes<Backend>, spike_bits, typename Backend::scalar>;
+
+// A gradient in parts: a[c] g + b[c] x + d[c] in channel c. So a tdBN may leave that by its input to the layer before
+// it, if that layer would rather compute it where it is needed.
+template <class Signal, class Scalar>
+struct affine_gradient {
+  tensor<Signal, const Scalar> g, x;
+  const Scalar *a, *b, *d;  // [channels]
+};
 
 class profile;  // network/profile.hpp
 

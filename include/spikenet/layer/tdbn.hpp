@@ -82,12 +82,11 @@ struct tdbn : layer {
       }
     }
 
-    // sums [2, channels]: of gy and of gy * z. gx may be where gy is.
-    void finish_backward(context<Backend>& c, tensor<In, const scalar> x, const scalar* gy, tensor<In, scalar> gx,
-                         const std::array<double, 2 * channels>& sums) {
+    // gx in parts, from the sums [2, channels] of gy and of gy * z; and whole, where gx may be where gy is.
+    affine_gradient<In, scalar> affine(context<Backend>& c, tensor<In, const scalar> x, const scalar* gy,
+                                       const std::array<double, 2 * channels>& sums) {
       const double k = c.neurons.threshold / std::sqrt(static_cast<double>(Branches));
       const double count = static_cast<double>(x.rows());
-      std::array<scalar, channels> by_gradient, by_input, constant;
       for (std::size_t i = 0; i < channels; ++i) {
         slots[1].gradient[i] = static_cast<scalar>(sums[i]);
         slots[0].gradient[i] = static_cast<scalar>(k * sums[channels + i]);
@@ -97,10 +96,12 @@ struct tdbn : layer {
         by_input[i] = static_cast<scalar>(slope);
         constant[i] = static_cast<scalar>(-s * sums[i] / count - slope * static_cast<double>(mean[i]));
       }
-      if (gx) {
-        c.backend.template channel_affine<channels>(x.rows(), gy, x.data, by_gradient.data(), by_input.data(),
-                                                    constant.data(), gx.data);
-      }
+      return {{gy, x.batch}, x, by_gradient.data(), by_input.data(), constant.data()};
+    }
+    void finish_backward(context<Backend>& c, tensor<In, const scalar> x, const scalar* gy, tensor<In, scalar> gx,
+                         const std::array<double, 2 * channels>& sums) {
+      const affine_gradient<In, scalar> parts = affine(c, x, gy, sums);
+      if (gx) c.backend.template channel_affine<channels>(x.rows(), gy, x.data, parts.a, parts.b, parts.d, gx.data);
     }
 
     // After a training step's backward pass: the batch's statistics enter the running ones.
@@ -125,6 +126,7 @@ struct tdbn : layer {
 
     std::array<double, channels> batch_mean{}, batch_variance{};
     std::array<scalar, channels> mean{}, inverse_stddev{}, scale{}, shift{};
+    std::array<scalar, channels> by_gradient{}, by_input{}, constant{};  // of the gradient by the input
   };
 };
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <concepts>
 #include <cstddef>
 #include <string>
 
@@ -35,6 +36,7 @@ template <beginning Kind, class Backend, std::size_t T, std::size_t Index, class
 struct first_stage {
   struct stage {
     using output = In;
+    static constexpr bool takes_affine_gradient = false, makes_affine_gradient = false;
   };
   using rest = chain<Backend, T, Index, In>;
 };
@@ -55,6 +57,7 @@ class chain<Backend, T, Index, In> {
   using output = In;
   static constexpr std::size_t length = 0;
   static constexpr std::size_t largest_between = 0;
+  static constexpr bool makes_affine_gradient = false;
 };
 
 template <class Backend, std::size_t T, std::size_t Index, class In, class... Layers>
@@ -81,6 +84,18 @@ class chain {
   static constexpr std::size_t largest_between =
       rest::length == 0 ? 0 : std::max(between::steps * between::size, rest::largest_between);
 
+  // Gradients in parts (see affine_gradient): whether the last stage takes that by its output so, the first can leave
+  // that by its input so, and the first can add to that by its input.
+  static constexpr bool takes_affine_gradient = [] {
+    if constexpr (rest::length == 0) {
+      return stage::takes_affine_gradient;
+    } else {
+      return rest::takes_affine_gradient;
+    }
+  }();
+  static constexpr bool makes_affine_gradient = stage::makes_affine_gradient;
+  static constexpr bool adds_gradient = stage::takes_affine_gradient && rest::makes_affine_gradient;
+
   void forward(context<Backend>& c, tensor<In, const in_value> x, tensor<output, out_value> y) {
     if constexpr (is_broken) {
     } else if constexpr (rest::length == 0) {
@@ -92,29 +107,36 @@ class chain {
     }
   }
 
-  // gy is left alone; gx may be null.
+  // gy, whole or in parts, is left alone; gx may be null. add: to the gx that is there, see adds_gradient.
+  template <class Gradient>
   void backward(context<Backend>& c, tensor<In, const in_value> x, tensor<output, const out_value> y,
-                tensor<output, const scalar> gy, tensor<In, scalar> gx) {
+                const Gradient& gy, tensor<In, scalar> gx, bool add = false) {
     std::array<scalar*, 2> slots{};
     if constexpr (length > 1) {
       for (scalar*& slot : slots) slot = c.scratch.take(largest_between * x.batch);
     }
-    walk_back(c, x, y, gy, gx, slots);
+    walk_back(c, x, y, gy, gx, slots, add);
     if constexpr (length > 1) c.scratch.give_back(slots.size());
   }
 
   // The gradients between stages alternate between two slots.
+  template <class Gradient>
   void walk_back(context<Backend>& c, tensor<In, const in_value> x, tensor<output, const out_value> y,
-                 tensor<output, const scalar> gy, tensor<In, scalar> gx, const std::array<scalar*, 2>& slots) {
-    if constexpr (is_broken) {
-    } else if constexpr (rest::length == 0) {
-      first_.backward(c, x, y, gy, gx);
-    } else {
-      const tensor<between, const between_value> kept{kept_.data(), x.batch};
-      const tensor<between, scalar> gradient{slots[rest::length % 2], x.batch};
-      rest_.walk_back(c, kept, y, gy, gradient, slots);
-      first_.backward(c, x, kept, gradient, gx);
+                 const Gradient& gy, tensor<In, scalar> gx, const std::array<scalar*, 2>& slots, bool add = false) {
+    if constexpr (!is_broken) {
+      const auto gradient = back_to_first(c, x.batch, y, gy, slots);
+      if constexpr (std::same_as<decltype(gradient), const affine_gradient<between, scalar>>) {
+        first_.backward(c, x, gradient, gx, add);
+      } else {
+        first_.backward(c, x, first_output(x.batch, y), gradient, gx);
+      }
     }
+  }
+  template <class Gradient>
+  affine_gradient<In, scalar> walk_back_affine(context<Backend>& c, tensor<In, const in_value> x,
+                                               tensor<output, const out_value> y, const Gradient& gy, scalar* g,
+                                               const std::array<scalar*, 2>& slots) {
+    return first_.backward_affine(c, x, back_to_first(c, x.batch, y, gy, slots), g);
   }
 
   template <class Path, class F>
@@ -139,6 +161,31 @@ class chain {
   }
 
  private:
+  auto first_output(std::size_t batch, tensor<output, const out_value> y) const {
+    if constexpr (rest::length == 0) {
+      return y;
+    } else {
+      return tensor<between, const between_value>{kept_.data(), batch};
+    }
+  }
+
+  // The gradient by the first stage's output.
+  template <class Gradient>
+  auto back_to_first(context<Backend>& c, std::size_t batch, tensor<output, const out_value> y, const Gradient& gy,
+                     const std::array<scalar*, 2>& slots) {
+    if constexpr (rest::length == 0) {
+      return gy;
+    } else {
+      const tensor<between, scalar> slot{slots[rest::length % 2], batch};
+      if constexpr (adds_gradient) {
+        return rest_.walk_back_affine(c, first_output(batch, y), y, gy, slot.data, slots);
+      } else {
+        rest_.walk_back(c, first_output(batch, y), y, gy, slot, slots);
+        return tensor<between, const scalar>(slot);
+      }
+    }
+  }
+
   stage first_;
   rest rest_;
   typename Backend::template storage<between_value> kept_;

@@ -144,7 +144,8 @@ class network {
 
     scratch_.clear();
     context<Backend> c{backend_, scratch_, neurons_, true, times_};
-    chain_.backward(c, {input_.data(), batch}, {output_.data(), batch}, {gy, batch}, {nullptr, batch});
+    chain_.backward(c, {input_.data(), batch}, {output_.data(), batch}, tensor<output, const scalar>{gy, batch},
+                    {nullptr, batch});
     const detail::profile_scope timed(times_, detail::pass::backward, "update");
     check_gradients();
     const auto update_statistics = [&]<class M>(detail::no_path, M& module) {

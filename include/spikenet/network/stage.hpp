@@ -39,6 +39,14 @@ struct single_stage {
   using module_type = typename layer_of<L>::template module<Backend, T, In>;
   using output = typename module_type::output;
   static constexpr bool is_composite = std::derived_from<module_type, composite>;
+  static constexpr bool makes_affine_gradient = false;
+  static constexpr bool takes_affine_gradient = [] {
+    if constexpr (!is_composite && requires { module_type::takes_affine_gradient; }) {
+      return module_type::takes_affine_gradient;
+    } else {
+      return false;
+    }
+  }();
 
   module_type module;
 
@@ -70,6 +78,12 @@ struct single_stage {
     const input_view in(c, x);
     const output_view out(c, y);
     module.backward(c, *in, *out, gy, gx);
+  }
+
+  void backward(context<Backend>& c, tensor<In, const held<Backend, In>> x, const affine_gradient<output, scalar>& gy,
+                tensor<In, scalar> gx, bool add) {
+    const profile_scope timed(c.times, pass::backward, name);
+    module.backward(c, x, gy, gx, add);
   }
 
   // f(name, module) for every layer that is not made of others; prefix and name are no_path where none are wanted
@@ -117,6 +131,8 @@ struct tdbn_lif_stage {
   using dynamics = typename layer_of<Spike>::dynamics;
   using output = typename spike_type::output;
   static constexpr std::size_t channels = In::channels;
+  static constexpr bool takes_affine_gradient = false;
+  static constexpr bool makes_affine_gradient = std::same_as<held<Backend, In>, scalar>;
 
   norm_type norm;
   spike_type spike;
@@ -158,12 +174,15 @@ struct tdbn_lif_stage {
                               const Residual* residual, scalar* gsum, tensor<In, scalar> gx) {
     const profile_scope timed(c.times, pass::backward, joint_name);
     const real_view<Backend, In> view(c, in);
-    const tensor<In, const scalar> x = *view;
-    std::array<double, 2 * channels> sums;
-    c.backend.template tdbn_lif_backward<dynamics, T, In::steps, channels>(
-        x.step_size() / channels, c.neurons.template constants<scalar>(), x.data, norm.scale.data(), norm.shift.data(),
-        residual, norm.mean.data(), norm.inverse_stddev.data(), gy.data, gsum, sums.data());
-    norm.finish_backward(c, x, gsum, gx, sums);
+    norm.finish_backward(c, *view, gsum, gx, backward_to_sum(c, *view, gy, residual, gsum));
+  }
+  // The same with gx in parts, of which gsum is one.
+  template <class Residual = scalar>
+  affine_gradient<In, scalar> backward_affine(context<Backend>& c, tensor<In, const scalar> x,
+                                              tensor<output, const scalar> gy, scalar* gsum,
+                                              const Residual* residual = nullptr) requires makes_affine_gradient {
+    const profile_scope timed(c.times, pass::backward, joint_name);
+    return norm.affine(c, x, gsum, backward_to_sum(c, x, gy, residual, gsum));
   }
 
   template <class Path, class F>
@@ -200,6 +219,19 @@ struct tdbn_lif_stage {
       show(f, c, prefix + spike_name(), spike, tensor<normalised, const scalar>(sum), y);
       c.scratch.give_back(1);
     }
+  }
+
+ private:
+  // Writes gsum; the sums [2, channels] of it that tdBN's backward pass needs.
+  template <class Residual>
+  std::array<double, 2 * channels> backward_to_sum(context<Backend>& c, tensor<In, const scalar> x,
+                                                   tensor<output, const scalar> gy, const Residual* residual,
+                                                   scalar* gsum) {
+    std::array<double, 2 * channels> sums;
+    c.backend.template tdbn_lif_backward<dynamics, T, In::steps, channels>(
+        x.step_size() / channels, c.neurons.template constants<scalar>(), x.data, norm.scale.data(), norm.shift.data(),
+        residual, norm.mean.data(), norm.inverse_stddev.data(), gy.data, gsum, sums.data());
+    return sums;
   }
 };
 

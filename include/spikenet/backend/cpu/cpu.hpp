@@ -19,6 +19,7 @@
 #pragma clang diagnostic ignored "-Wpass-failed"
 #endif
 #include "spikenet/backend/cpu/convolution.hpp"
+#include "spikenet/backend/cpu/convolution_backward.hpp"
 #include "spikenet/backend/cpu/neurons.hpp"
 #include "spikenet/backend/cpu/spike_convolution.hpp"
 #include "spikenet/backend/cpu/statistics.hpp"
@@ -48,6 +49,7 @@ class cpu {
   using storage = buffer<T>;
   static constexpr bool fuses_stages = !(std::same_as<Options, one_by_one> || ...);
   static constexpr bool packs_spikes = !(std::same_as<Options, real_spikes> || ...);
+  static constexpr bool always_direct = (std::same_as<Options, direct_convolution> || ...);
 
   static_assert(((std::same_as<Options, one_by_one> || std::same_as<Options, real_spikes> ||
                   std::same_as<Options, direct_convolution>)&&...),
@@ -88,6 +90,19 @@ class cpu {
   template <class G>
   void conv2d_backward_weight(std::size_t items, const spike_bits* x, const Scalar* gy, Scalar* gweight) {
     detail::spike_convolution<Scalar, G>::backward_weight(*pool_, spike_convolution_, items, bytes_of(x), gy, gweight);
+  }
+
+  // Both gradients of a convolution of spikes at once, where there is a kernel for that, from the gradient by its output
+  // in parts: gy = a g + b z + d per channel, g and z [items, Ho, Wo, Cout]. gx may be null; add: to the gx that is
+  // there.
+  template <class G>
+  static constexpr bool fuses_conv2d_backward =
+      fuses_stages && packs_spikes && !always_direct && detail::convolution_backward<Scalar, G>::applies;
+  template <class G>
+  void conv2d_backward(std::size_t items, const spike_bits* x, const Scalar* weight, const Scalar* g, const Scalar* z,
+                       const Scalar* a, const Scalar* b, const Scalar* d, Scalar* gweight, Scalar* gx, bool add) {
+    detail::convolution_backward<Scalar, G>::run(*pool_, winograd_, spike_convolution_, reduction_, items, bytes_of(x),
+                                                 weight, g, z, a, b, d, gweight, gx, add);
   }
 
   // Spikes as bits from real numbers, any but 0 being a spike, and the other way round. values [rows, Channels], spikes
@@ -187,8 +202,6 @@ class cpu {
   }
 
  private:
-  static constexpr bool always_direct = (std::same_as<Options, direct_convolution> || ...);
-
   // A byte may be read as what it is.
   static const std::uint8_t* bytes_of(const spike_bits* x) { return reinterpret_cast<const std::uint8_t*>(x); }
 

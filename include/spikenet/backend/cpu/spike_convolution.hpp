@@ -348,73 +348,121 @@ class spike_convolution {
   // gweight = the gradient by the weights, PyTorch's layout. x [items, H, W, B] packed, gy [items, Ho, Wo, Cout]
   static void backward_weight(thread_pool& pool, spike_convolution_scratch<T>& scratch, std::size_t items,
                               const std::uint8_t* x, const T* gy, T* gweight) {
-    constexpr std::size_t S = G::stride;
-    constexpr auto& pieces = gradient_pieces;
-    constexpr std::size_t row = gradient_block, blocks = ceil_div(G::group_out, row), all_blocks = G::groups * blocks;
-    constexpr std::size_t sums_size = G::group_in * taps * row;  // of one block
-    constexpr std::size_t map_size = met::rows * met::columns * row;
-
-    // Lists run over as many items as keep one block of their gradient in the first-level cache.
-    constexpr std::size_t cache = 26 << 10;
-    constexpr std::size_t list_items = std::clamp<std::size_t>(cache / (map_size * sizeof(T)), 1, 32);
-    constexpr std::size_t lists_per_phase = in_bytes * 8;
-    constexpr std::size_t capacity = list_items * ceil_div(G::in_height, S) * ceil_div(G::in_width, S) + 8;
-    constexpr std::size_t lists_size = S * S * lists_per_phase * capacity, counts_size = S * S * lists_per_phase;
-
-    // Every range of output channels makes the lists anew: wide enough for that not to matter.
-    constexpr std::size_t range_blocks = std::max<std::size_t>(1, 64 / row),
-                          ranges = ceil_div(all_blocks, range_blocks);
-    constexpr std::size_t gradients_size = range_blocks * list_items * map_size;
-    // As many partial sums as keep many cores busy.
-    const std::size_t parts = std::min(std::max<std::size_t>(1, 16 / ranges), std::max<std::size_t>(1, items));
-
-    T* const partial = scratch.partial.reserve(parts * all_blocks * sums_size);
-    T* const gradients = scratch.gradients.reserve(pool.workers() * gradients_size);
-    std::uint32_t* const lists = scratch.lists.reserve(pool.workers() * lists_size);
-    std::uint32_t* const counts = scratch.counts.reserve(pool.workers() * counts_size);
-
-    pool.run(parts * ranges, [&](std::size_t item, std::size_t worker) {
-      const std::size_t part = item / ranges, first_block = item % ranges * range_blocks;
-      const std::size_t last_block = std::min(all_blocks, first_block + range_blocks);
-      T* const own_gradients = gradients + worker * gradients_size;
-      std::uint32_t* const own_lists = lists + worker * lists_size;
-      std::uint32_t* const own_counts = counts + worker * counts_size;
-      T* const sums = partial + part * all_blocks * sums_size;
-      std::fill(sums + first_block * sums_size, sums + last_block * sums_size, T{});
-      const std::size_t end = (part + 1) * items / parts;
-      for (std::size_t n = part * items / parts; n < end; n += list_items) {
-        const std::size_t count = std::min(list_items, end - n);
-        list_spikes(count, x + n * in_pixels * in_bytes, own_lists, capacity, own_counts);
-        for (std::size_t b = first_block; b < last_block; ++b) {
-          T* const maps = own_gradients + (b - first_block) * list_items * map_size;
-          const std::size_t group = b / blocks, out = b % blocks * row;
-          for (std::size_t i = 0; i < count; ++i) {
-            pad_gradient(gy + (n + i) * G::out_size + group * G::group_out + out, std::min(row, G::group_out - out),
-                         maps + i * map_size);
-          }
-          for (const gradient_piece& piece : pieces) {
-            const std::size_t list = piece.phase * lists_per_phase + group * G::group_in;
-            piece.add(G::group_in, own_lists + list * capacity, capacity, own_counts + list, maps, piece.offsets.data(),
-                      sums + b * sums_size + piece.first * row, taps * row);
-          }
-        }
+    const weight_sums sums(pool, scratch, items);
+    pool.run(sums.parts * ranges, [&](std::size_t item, std::size_t worker) {
+      const std::size_t part = item / ranges, range = item % ranges;
+      sums.clear(part, range);
+      const std::size_t end = (part + 1) * items / sums.parts;
+      for (std::size_t n = part * items / sums.parts; n < end; n += list_items) {
+        sums.add(part, range, worker, std::min(list_items, end - n), x + n * in_pixels * in_bytes,
+                 gy + n * G::out_size);
       }
     });
-
-    pool.run(all_blocks, [&](std::size_t b, std::size_t) {
-      const std::size_t group = b / blocks, first = b % blocks * row;
-      T* const sums = partial + b * sums_size;
-      for (std::size_t part = 1; part < parts; ++part)
-        add_vectors<T>(sums, sums + part * all_blocks * sums_size, sums_size);
-      for (std::size_t out = first; out < std::min(first + row, G::group_out); ++out) {
-        const T* sum = sums + (out - first);
-        for (std::size_t in = 0; in < G::group_in; ++in) {
-          for (std::size_t i = 0; i < taps; ++i, sum += row)
-            gweight[G::weight_at(group * G::group_out + out, in, tap_order[i])] = *sum;
-        }
-      }
-    });
+    sums.finish(pool, gweight);
   }
+
+ private:
+  static constexpr std::size_t most_taps = [] {
+    std::size_t most = 1;
+    for (const auto& p : met::all) most = std::max(most, p.count);
+    return most;
+  }();
+
+  // One kernel keeps up to 9 taps of a phase in registers, of more vectors of output channels where there are fewer
+  // taps.
+  static constexpr std::size_t piece_taps = std::min<std::size_t>(9, most_taps);
+  static constexpr std::size_t gradient_vectors = [] {
+    constexpr std::size_t accumulators = simd_registers == 32 ? 18 : 9;
+    std::size_t vectors = 1;
+    while (vectors < 4 && 2 * vectors * piece_taps <= accumulators && vectors < ceil_div(G::group_out, L)) vectors *= 2;
+    return vectors;
+  }();
+  static constexpr std::size_t gradient_block = gradient_vectors * L;
+  static constexpr std::size_t gradient_blocks = ceil_div(G::group_out, gradient_block);
+  static constexpr std::size_t map_size = met::rows * met::columns * gradient_block;
+
+ public:
+  // Lists run over as many items as keep one block of their gradient in the first-level cache.
+  static constexpr std::size_t list_items = std::clamp<std::size_t>((26 << 10) / (map_size * sizeof(T)), 1, 32);
+  // Every range of output channels makes the lists anew: wide enough for that not to matter.
+  static constexpr std::size_t range_blocks = std::max<std::size_t>(1, 64 / gradient_block);
+  static constexpr std::size_t ranges = ceil_div(G::groups * gradient_blocks, range_blocks);
+
+  // The gradient by the weights in parts, for who walks over the items himself: one sum for each of some ranges of
+  // items, which are added up at the end.
+  class weight_sums {
+    static constexpr std::size_t S = G::stride;
+    static constexpr std::size_t row = gradient_block, blocks = gradient_blocks, all_blocks = G::groups * blocks;
+    static constexpr std::size_t sums_size = G::group_in * taps * row;  // of one block
+    static constexpr std::size_t lists_per_phase = in_bytes * 8;
+    static constexpr std::size_t capacity = list_items * ceil_div(G::in_height, S) * ceil_div(G::in_width, S) + 8;
+    static constexpr std::size_t lists_size = S * S * lists_per_phase * capacity, counts_size = S * S * lists_per_phase;
+    static constexpr std::size_t gradients_size = range_blocks * list_items * map_size;
+
+   public:
+    // As many as keep many cores busy.
+    const std::size_t parts;
+
+    weight_sums(thread_pool& pool, spike_convolution_scratch<T>& scratch, std::size_t items)
+        : parts{std::min(std::max<std::size_t>(1, 16 / ranges), std::max<std::size_t>(1, items))},
+          partial_{scratch.partial.reserve(parts * all_blocks * sums_size)},
+          gradients_{scratch.gradients.reserve(pool.workers() * gradients_size)},
+          lists_{scratch.lists.reserve(pool.workers() * lists_size)},
+          counts_{scratch.counts.reserve(pool.workers() * counts_size)} {}
+
+    void clear(std::size_t part, std::size_t range) const {
+      T* const sums = partial_ + part * all_blocks * sums_size;
+      std::fill(sums + first_block(range) * sums_size, sums + last_block(range) * sums_size, T{});
+    }
+
+    // Adds `count` items to the sum of a part, of a range of output channels: at most list_items. x and gy are theirs.
+    void add(std::size_t part, std::size_t range, std::size_t worker, std::size_t count, const std::uint8_t* x,
+             const T* gy) const {
+      T* const gradients = gradients_ + worker * gradients_size;
+      std::uint32_t* const lists = lists_ + worker * lists_size;
+      std::uint32_t* const counts = counts_ + worker * counts_size;
+      T* const sums = partial_ + part * all_blocks * sums_size;
+      list_spikes(count, x, lists, capacity, counts);
+      for (std::size_t b = first_block(range); b < last_block(range); ++b) {
+        T* const maps = gradients + (b - first_block(range)) * list_items * map_size;
+        const std::size_t group = b / blocks, out = b % blocks * row;
+        for (std::size_t i = 0; i < count; ++i) {
+          pad_gradient(gy + i * G::out_size + group * G::group_out + out, std::min(row, G::group_out - out),
+                       maps + i * map_size);
+        }
+        for (const gradient_piece& piece : gradient_pieces) {
+          const std::size_t list = piece.phase * lists_per_phase + group * G::group_in;
+          piece.add(G::group_in, lists + list * capacity, capacity, counts + list, maps, piece.offsets.data(),
+                    sums + b * sums_size + piece.first * row, taps * row);
+        }
+      }
+    }
+
+    void finish(thread_pool& pool, T* gweight) const {
+      pool.run(all_blocks, [&](std::size_t b, std::size_t) {
+        const std::size_t group = b / blocks, first = b % blocks * row;
+        T* const sums = partial_ + b * sums_size;
+        for (std::size_t part = 1; part < parts; ++part)
+          add_vectors<T>(sums, sums + part * all_blocks * sums_size, sums_size);
+        for (std::size_t out = first; out < std::min(first + row, G::group_out); ++out) {
+          const T* sum = sums + (out - first);
+          for (std::size_t in = 0; in < G::group_in; ++in) {
+            for (std::size_t i = 0; i < taps; ++i, sum += row)
+              gweight[G::weight_at(group * G::group_out + out, in, tap_order[i])] = *sum;
+          }
+        }
+      });
+    }
+
+   private:
+    static constexpr std::size_t first_block(std::size_t range) { return range * range_blocks; }
+    static constexpr std::size_t last_block(std::size_t range) {
+      return std::min(all_blocks, (range + 1) * range_blocks);
+    }
+
+    T *partial_, *gradients_;
+    std::uint32_t *lists_, *counts_;
+  };
 
  private:
   // packed: the bias, then for each byte of the group's channels and each tap 8 rows of weights, one for each bit.
@@ -450,23 +498,6 @@ class spike_convolution {
     }
     std::fill_n(plane, P * row, std::uint8_t{});
   }
-
-  static constexpr std::size_t most_taps = [] {
-    std::size_t most = 1;
-    for (const auto& p : met::all) most = std::max(most, p.count);
-    return most;
-  }();
-
-  // One kernel keeps up to 9 taps of a phase in registers, of more vectors of output channels where there are fewer
-  // taps.
-  static constexpr std::size_t piece_taps = std::min<std::size_t>(9, most_taps);
-  static constexpr std::size_t gradient_vectors = [] {
-    constexpr std::size_t accumulators = simd_registers == 32 ? 18 : 9;
-    std::size_t vectors = 1;
-    while (vectors < 4 && 2 * vectors * piece_taps <= accumulators && vectors < ceil_div(G::group_out, L)) vectors *= 2;
-    return vectors;
-  }();
-  static constexpr std::size_t gradient_block = gradient_vectors * L;
 
   struct gradient_piece {
     decltype(&add_lists<T, 1, 1>) add = nullptr;

@@ -105,30 +105,36 @@ void normalisation_sums(thread_pool& pool, buffer<T>& scratch, std::size_t rows,
   add_partials<2 * Channels>(partial, items.items, sums);
 }
 
-// y = a * x + b * z + d, with a, b, d per channel; z may be null (then b does not count) and y may be x or z.
+// y = a * x + b * z + d over the rows first ... last-1, with a, b, d per channel; z may be null (then b does not count)
+// and y may be x or z.
+template <std::size_t Channels, class T>
+[[gnu::always_inline]] inline void affine_rows(std::size_t first, std::size_t last, const T* x, const T* z, const T* a,
+                                               const T* b, const T* d, T* y) {
+  for_channel_blocks<T, Channels>([&]<class V, std::size_t B>(std::size_t c) SPIKENET_INLINE {
+    constexpr std::size_t L = sizeof(V) / sizeof(T);
+    V ka[B], kb[B]{}, kd[B];
+    SPIKENET_UNROLL
+    for (std::size_t i = 0; i < B; ++i) {
+      ka[i] = load<V>(a + c + i * L), kd[i] = load<V>(d + c + i * L);
+      if (z) kb[i] = load<V>(b + c + i * L);
+    }
+    for (std::size_t row = first; row < last; ++row) {
+      SPIKENET_UNROLL
+      for (std::size_t i = 0; i < B; ++i) {
+        const std::size_t at = row * Channels + c + i * L;
+        V value = ka[i] * load<V>(x + at) + kd[i];
+        if (z) value += kb[i] * load<V>(z + at);
+        store(y + at, value);
+      }
+    }
+  });
+}
 template <std::size_t Channels, class T>
 void channel_affine(thread_pool& pool, std::size_t rows, const T* x, const T* z, const T* a, const T* b, const T* d,
                     T* y) {
   const row_items items(rows);
   pool.run(items.items, [=](std::size_t item, std::size_t) SPIKENET_INLINE {
-    for_channel_blocks<T, Channels>([&]<class V, std::size_t B>(std::size_t c) SPIKENET_INLINE {
-      constexpr std::size_t L = sizeof(V) / sizeof(T);
-      V ka[B], kb[B]{}, kd[B];
-      SPIKENET_UNROLL
-      for (std::size_t i = 0; i < B; ++i) {
-        ka[i] = load<V>(a + c + i * L), kd[i] = load<V>(d + c + i * L);
-        if (z) kb[i] = load<V>(b + c + i * L);
-      }
-      for (std::size_t row = items.first(item); row < items.first(item + 1); ++row) {
-        SPIKENET_UNROLL
-        for (std::size_t i = 0; i < B; ++i) {
-          const std::size_t at = row * Channels + c + i * L;
-          V value = ka[i] * load<V>(x + at) + kd[i];
-          if (z) value += kb[i] * load<V>(z + at);
-          store(y + at, value);
-        }
-      }
-    });
+    affine_rows<Channels>(items.first(item), items.first(item + 1), x, z, a, b, d, y);
   });
 }
 

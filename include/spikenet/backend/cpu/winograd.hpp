@@ -140,8 +140,8 @@ template <class T, std::size_t Channels, std::size_t Step>
 }
 
 // The pixels of a tile from their values m[point * Step + c] at the points: its first `rows` rows and `columns`
-// columns.
-template <class T, std::size_t Channels, std::size_t Step>
+// columns. Add: to what is there.
+template <class T, std::size_t Channels, std::size_t Step, bool Add>
 [[gnu::noinline]] void winograd_output(const T* m, const T* bias, T* y, std::size_t y_row, std::size_t rows,
                                        std::size_t columns) {
   using V = simd<T>;
@@ -165,11 +165,16 @@ template <class T, std::size_t Channels, std::size_t Step>
       for (std::size_t j = 0; j < N; ++j) values[j] = half[j][i];
       points::output(values, pixels);
       T* const to = y + i * y_row + c;
+      const auto put = [&](std::size_t j) {
+        V value = pixels[j] + added;
+        if constexpr (Add) value += load<V>(to + j * Channels);
+        store(to + j * Channels, value);
+      };
       if (columns == R) {
         SPIKENET_UNROLL
-        for (std::size_t j = 0; j < R; ++j) store(to + j * Channels, pixels[j] + added);
+        for (std::size_t j = 0; j < R; ++j) put(j);
       } else {
-        for (std::size_t j = 0; j < columns; ++j) store(to + j * Channels, pixels[j] + added);
+        for (std::size_t j = 0; j < columns; ++j) put(j);
       }
     }
   }
@@ -235,10 +240,27 @@ class winograd_convolution {
   // gx[n] = the gradient by x[n]: the convolution of gy[n] with the windows turned by 180 degrees, channels exchanged.
   static void backward_input(thread_pool& pool, winograd_scratch<T>& scratch, std::size_t items, const T* gy,
                              const T* weight, T* gx) {
+    using dir = direction<G::out_channels, G::in_channels>;
+    dir::run(pool, scratch.tiles, items, gy, turned_weights(pool, scratch, weight), nullptr, gx);
+  }
+
+  // The same in parts, for who walks over the items himself. turned: the weights at the points; memory: that of all
+  // workers; gy and gx: maps one after another. Add: to the gx that is there.
+  static const T* turned_weights(thread_pool& pool, winograd_scratch<T>& scratch, const T* weight) {
     static_assert(fits);
     using dir = direction<G::out_channels, G::in_channels>;
-    const T* u = dir::transform(pool, scratch.weights, weight, G::in_channels * 9, 9, true);
-    dir::run(pool, scratch.tiles, items, gy, u, nullptr, gx);
+    return dir::transform(pool, scratch.weights, weight, G::in_channels * 9, 9, true);
+  }
+  static T* backward_memory(thread_pool& pool, winograd_scratch<T>& scratch) {
+    return scratch.tiles.reserve(direction<G::out_channels, G::in_channels>::worker_size * pool.workers());
+  }
+  template <bool Add>
+  static void backward_input_of(std::size_t maps, const T* gy, const T* turned, T* memory, std::size_t worker, T* gx) {
+    using dir = direction<G::out_channels, G::in_channels>;
+    memory += worker * dir::worker_size;
+    const std::size_t tiles = maps * map_tiles;
+    for (std::size_t begin = 0; begin < tiles; begin += dir::chunk_tiles)
+      dir::template run_chunk<Add>(begin, std::min(dir::chunk_tiles, tiles - begin), gy, turned, nullptr, memory, gx);
   }
 
  private:
@@ -304,47 +326,55 @@ class winograd_convolution {
       return u;
     }
 
+    // for each worker: a chunk's values at the points, before and after the products, and pixels outside the map
+    static constexpr std::size_t zeros = N * N * (v_step + m_step), worker_size = zeros + N * In;
+
     static void run(thread_pool& pool, buffer<T>& memory, std::size_t items, const T* x, const T* u, const T* bias,
                     T* y) {
-      // for each worker: a chunk's values at the points, before and after the products, and pixels outside the map
-      constexpr std::size_t zeros = N * N * (v_step + m_step), worker_size = zeros + N * In;
       T* const all = memory.reserve(worker_size * pool.workers());
       const std::size_t tiles = items * map_tiles;
       pool.run(ceil_div(tiles, chunk_tiles), [&](std::size_t chunk, std::size_t worker) {
-        T* const v = all + worker * worker_size;
-        T* const m = v + N * N * v_step;
-        T* const zero = v + zeros;
-        std::fill_n(zero, N * In, T{});
-        const std::size_t begin = chunk * chunk_tiles, count = std::min(chunk_tiles, tiles - begin);
-        for (std::size_t t = 0; t < count; ++t) {
-          if (t + ahead < count) {
-            const tile<In> next(begin + t + ahead);
-            for (std::size_t i = 0; i < N; ++i) {
-              if (next.has_row(i)) prefetch<0>(x + next.input(i), next.columns() * In);
-            }
-          }
-          const tile<In> at(begin + t);
-          std::array<const T*, N> rows;
-          for (std::size_t i = 0; i < N; ++i) rows[i] = at.has_row(i) ? x + at.input(i) : zero;
-          winograd_input<T, In, v_step>(rows, at.first(), at.last(), v + t * In);
-        }
-        for (std::size_t point = 0; point < N * N; ++point) {
-          for (std::size_t out = 0; out < Out; out += block) {
-            winograd_product<T, tile_block, vectors, In>(v + point * v_step, u + (point * Out + out) * In,
-                                                         m + point * m_step + out, Out, count);
-          }
-        }
-        for (std::size_t t = 0; t < count; ++t) {
-          if (t + ahead < count) {
-            const tile<Out> next(begin + t + ahead);
-            for (std::size_t i = 0; i < next.out_rows(); ++i)
-              prefetch<1>(y + next.output() + i * width * Out, next.out_columns() * Out);
-          }
-          const tile<Out> at(begin + t);
-          winograd_output<T, Out, m_step>(m + t * Out, bias, y + at.output(), width * Out, at.out_rows(),
-                                          at.out_columns());
-        }
+        const std::size_t begin = chunk * chunk_tiles;
+        run_chunk<false>(begin, std::min(chunk_tiles, tiles - begin), x, u, bias, all + worker * worker_size, y);
       });
+    }
+
+    // `count` tiles from number `begin` of the maps x.
+    template <bool Add>
+    static void run_chunk(std::size_t begin, std::size_t count, const T* x, const T* u, const T* bias, T* memory,
+                          T* y) {
+      T* const v = memory;
+      T* const m = v + N * N * v_step;
+      T* const zero = v + zeros;
+      std::fill_n(zero, N * In, T{});
+      for (std::size_t t = 0; t < count; ++t) {
+        if (t + ahead < count) {
+          const tile<In> next(begin + t + ahead);
+          for (std::size_t i = 0; i < N; ++i) {
+            if (next.has_row(i)) prefetch<0>(x + next.input(i), next.columns() * In);
+          }
+        }
+        const tile<In> at(begin + t);
+        std::array<const T*, N> rows;
+        for (std::size_t i = 0; i < N; ++i) rows[i] = at.has_row(i) ? x + at.input(i) : zero;
+        winograd_input<T, In, v_step>(rows, at.first(), at.last(), v + t * In);
+      }
+      for (std::size_t point = 0; point < N * N; ++point) {
+        for (std::size_t out = 0; out < Out; out += block) {
+          winograd_product<T, tile_block, vectors, In>(v + point * v_step, u + (point * Out + out) * In,
+                                                       m + point * m_step + out, Out, count);
+        }
+      }
+      for (std::size_t t = 0; t < count; ++t) {
+        if (t + ahead < count) {
+          const tile<Out> next(begin + t + ahead);
+          for (std::size_t i = 0; i < next.out_rows(); ++i)
+            prefetch<1>(y + next.output() + i * width * Out, next.out_columns() * Out);
+        }
+        const tile<Out> at(begin + t);
+        winograd_output<T, Out, m_step, Add>(m + t * Out, bias, y + at.output(), width * Out, at.out_rows(),
+                                             at.out_columns());
+      }
     }
   };
 };
