@@ -132,6 +132,45 @@ void check_all(std::size_t items) {
 template <std::size_t... N>
 using g = conv2d_geometry<N...>;
 
+// The moments that a convolution tells of its output, against those of the output it has written.
+template <class Scalar, class G>
+void check_moments(std::size_t items, double tolerance) {
+  CAPTURE(text<G>(), items);
+  using spike_convolution = detail::spike_convolution<Scalar, G>;
+  static_assert(spike_convolution::tells_moments);
+  const operands<G> o(items);
+  const spikes<G> x(items, 0.2);
+  const convolved<Scalar> untold = convolve<Scalar, G>(1, items, x, o, true);
+  const std::vector<Scalar> weight(o.weight.begin(), o.weight.end()), bias(o.bias.begin(), o.bias.end());
+  std::vector<double> first_mean, first_variance;
+  for (const std::size_t threads : {std::size_t{1}, std::size_t{3}}) {
+    detail::thread_pool pool(threads);
+    test::target<Scalar> y(untold.y.size());
+    std::vector<double> mean(G::out_channels), variance(G::out_channels);
+    spike_convolution::forward(pool, scratch_of<Scalar>(), items, x.packed.data(), weight.data(), bias.data(), y.data(),
+                               mean.data(), variance.data());
+    CHECK(y.within_bounds());
+    CHECK(convolved<Scalar>::same_bits(y.values(), untold.y));
+    if (threads == 1) {
+      first_mean = mean, first_variance = variance;
+      for (std::size_t c = 0; c < G::out_channels; ++c) {
+        double sum = 0, squares = 0;
+        const std::size_t rows = untold.y.size() / G::out_channels;
+        for (std::size_t row = 0; row < rows; ++row) sum += static_cast<double>(untold.y[row * G::out_channels + c]);
+        const double expected = sum / static_cast<double>(rows);
+        for (std::size_t row = 0; row < rows; ++row) {
+          const double d = static_cast<double>(untold.y[row * G::out_channels + c]) - expected;
+          squares += d * d;
+        }
+        CHECK(mean[c] == Approx(expected).epsilon(tolerance).margin(tolerance));
+        CHECK(variance[c] == Approx(squares / static_cast<double>(rows)).epsilon(tolerance).margin(tolerance));
+      }
+    }
+    CHECK(mean == first_mean);
+    CHECK(variance == first_variance);
+  }
+}
+
 }  // namespace
 
 TEST_CASE("spike convolutions of one pixel", "[spike_convolution]") {
@@ -167,4 +206,12 @@ TEST_CASE("spike convolutions whose tables fill several slices", "[spike_convolu
 TEST_CASE("spike convolutions of many items", "[spike_convolution]") {
   check_all<g<16, 28, 28, 16, 3, 1, 1, 1, 1>>(37);
   check_all<g<16, 5, 5, 32, 3, 1, 1, 1, 1>, g<8, 1, 1, 8, 1, 1, 0, 1, 1>>(300);
+}
+
+TEST_CASE("spike convolutions tell the moments of their outputs", "[spike_convolution]") {
+  check_moments<float, g<16, 28, 28, 16, 3, 1, 1, 1, 1>>(19, 1e-5);  // several chunks
+  check_moments<float, g<32, 7, 7, 64, 3, 2, 1, 1, 1>>(5, 1e-5);
+  check_moments<float, g<256, 4, 4, 32, 3, 1, 1, 1, 1>>(3, 1e-5);  // several slices of tables
+  check_moments<double, g<16, 9, 5, 16, 3, 1, 1, 1, 1>>(3, 1e-13);
+  check_moments<double, g<16, 1, 1, 16, 1, 1, 0, 1, 1>>(1, 1e-13);  // a single pixel
 }

@@ -81,6 +81,14 @@ struct conv2d : layer {
       }
     }();
 
+    static constexpr bool makes_moments = [] {
+      if constexpr (std::same_as<value, spike_bits> && requires { Backend::template fuses_conv2d_moments<geometry>; }) {
+        return Backend::template fuses_conv2d_moments<geometry>;
+      } else {
+        return false;
+      }
+    }();
+
     static constexpr std::array<parameter, has_bias ? 2 : 1> parameters = [] {
       std::array<parameter, has_bias ? 2 : 1> list{
           parameter{"weight", {Channels, geometry::group_in, Kernel, Kernel}, 4}};
@@ -106,9 +114,16 @@ struct conv2d : layer {
     }
 
     void forward(context<Backend>& c, tensor<In, const value> x, tensor<output, scalar> y) {
-      const scalar* bias = nullptr;
-      if constexpr (has_bias) bias = slots[1].value;
-      c.backend.template conv2d_forward<geometry>(x.items(), x.data, slots[0].value, bias, y.data);
+      c.backend.template conv2d_forward<geometry>(x.items(), x.data, slots[0].value, bias(), y.data);
+    }
+    void forward(context<Backend>& c, tensor<In, const value> x, tensor<output, scalar> y,
+                 const moments& m) requires makes_moments {
+      c.backend.template conv2d_forward<geometry>(x.items(), x.data, slots[0].value, bias(), y.data, m.mean,
+                                                  m.variance);
+    }
+    const scalar* bias() const noexcept {
+      if constexpr (has_bias) return slots[1].value;
+      return nullptr;
     }
 
     void backward(context<Backend>& c, tensor<In, const value> x, tensor<output, const scalar>,

@@ -28,7 +28,12 @@
 //
 //         static constexpr bool takes_packed = true, makes_packed = true
 //
-// Where a tdBN that the backend fuses with its neurons follows, a layer may take the gradient by its output in parts, and
+// Where a tdBN that the backend fuses with its neurons follows, a layer may tell it the moments of its output:
+//
+//         static constexpr bool makes_moments = true
+//         void forward(context<Backend>&, x, y, const moments&)
+//
+// and may take the gradient by its output in parts, and
 // compute it where it needs it. Where `add` is true it then adds to gx what it would else write there:
 //
 //         static constexpr bool takes_affine_gradient = true
@@ -99,6 +104,12 @@ template <class Signal, class Scalar>
 struct affine_gradient {
   tensor<Signal, const Scalar> g, x;
   const Scalar *a, *b, *d;  // [channels]
+};
+
+// Where to leave the mean and the biased variance of each channel of what a layer has written: a tdBN that follows needs
+// them while training.
+struct moments {
+  double *mean = nullptr, *variance = nullptr;  // [channels], or null
 };
 
 class profile;  // network/profile.hpp

@@ -61,10 +61,13 @@ struct tdbn : layer {
       finish_backward(c, x, gy.data, gx, sums);
     }
 
+    moments input_moments() noexcept { return {batch_mean.data(), batch_variance.data()}; }
+
     // The parts that the fused stage shares. prepare: scale and shift of the affine map that this layer amounts to.
-    void prepare(context<Backend>& c, tensor<In, const scalar> x) {
+    // known: whoever wrote x has left its moments.
+    void prepare(context<Backend>& c, tensor<In, const scalar> x, bool known = false) {
       const double k = c.neurons.threshold / std::sqrt(static_cast<double>(Branches));
-      if (c.training)
+      if (c.training && !known)
         c.backend.template channel_moments<channels>(x.rows(), x.data, batch_mean.data(), batch_variance.data());
       for (std::size_t i = 0; i < channels; ++i) {
         const double m = c.training ? batch_mean[i] : static_cast<double>(slots[2].value[i]);

@@ -37,6 +37,7 @@ struct first_stage {
   struct stage {
     using output = In;
     static constexpr bool takes_affine_gradient = false, makes_affine_gradient = false;
+    static constexpr bool takes_moments = false, makes_moments = false;
   };
   using rest = chain<Backend, T, Index, In>;
 };
@@ -57,7 +58,7 @@ class chain<Backend, T, Index, In> {
   using output = In;
   static constexpr std::size_t length = 0;
   static constexpr std::size_t largest_between = 0;
-  static constexpr bool makes_affine_gradient = false;
+  static constexpr bool makes_affine_gradient = false, takes_moments = false;
 };
 
 template <class Backend, std::size_t T, std::size_t Index, class In, class... Layers>
@@ -96,14 +97,32 @@ class chain {
   static constexpr bool makes_affine_gradient = stage::makes_affine_gradient;
   static constexpr bool adds_gradient = stage::takes_affine_gradient && rest::makes_affine_gradient;
 
-  void forward(context<Backend>& c, tensor<In, const in_value> x, tensor<output, out_value> y) {
+  // Moments: whether the last stage tells those of its output, and the first takes those of its input.
+  static constexpr bool makes_moments = [] {
+    if constexpr (rest::length == 0) {
+      return stage::makes_moments;
+    } else {
+      return rest::makes_moments;
+    }
+  }();
+  static constexpr bool takes_moments = stage::takes_moments;
+  moments input_moments() noexcept requires takes_moments { return first_.norm.input_moments(); }
+
+  // known: the moments of x are where input_moments() says. of_output: where to leave those of y.
+  void forward(context<Backend>& c, tensor<In, const in_value> x, tensor<output, out_value> y, bool known = false,
+               const moments& of_output = {}) {
     if constexpr (is_broken) {
     } else if constexpr (rest::length == 0) {
-      first_.forward(c, x, y);
+      forward_first(c, x, y, known, of_output);
     } else {
       const auto kept = keep<between>(kept_, x.batch);
-      first_.forward(c, x, kept);
-      rest_.forward(c, kept, y);
+      constexpr bool tell = stage::makes_moments && rest::takes_moments;
+      moments of_kept;
+      if constexpr (tell) {
+        if (c.training) of_kept = rest_.input_moments();
+      }
+      forward_first(c, x, kept, known, of_kept);
+      rest_.forward(c, kept, y, tell, of_output);
     }
   }
 
@@ -161,6 +180,17 @@ class chain {
   }
 
  private:
+  void forward_first(context<Backend>& c, tensor<In, const in_value> x, tensor<between, between_value> y, bool known,
+                     const moments& of_output) {
+    if constexpr (stage::makes_moments) {
+      first_.forward(c, x, y, of_output);
+    } else if constexpr (stage::takes_moments) {
+      first_.forward(c, x, y, known);
+    } else {
+      first_.forward(c, x, y);
+    }
+  }
+
   auto first_output(std::size_t batch, tensor<output, const out_value> y) const {
     if constexpr (rest::length == 0) {
       return y;

@@ -218,8 +218,9 @@ class fused_residual {
 
   void forward(context<Backend>& c, tensor<In, const in_value> x, tensor<output, out_value> y) {
     const auto kept = keep<norm_input>(kept_, x.batch);
-    head_.forward(c, x, kept);
-    stage_.forward_with_residual(c, kept, y, shortcut_.forward(c, x).data);
+    constexpr bool tell = head_type::makes_moments;
+    head_.forward(c, x, kept, false, tell && c.training ? stage_.norm.input_moments() : moments{});
+    stage_.forward_with_residual(c, kept, y, shortcut_.forward(c, x).data, tell);
   }
 
   void backward(context<Backend>& c, tensor<In, const in_value> x, tensor<output, const out_value>,

@@ -39,7 +39,14 @@ struct single_stage {
   using module_type = typename layer_of<L>::template module<Backend, T, In>;
   using output = typename module_type::output;
   static constexpr bool is_composite = std::derived_from<module_type, composite>;
-  static constexpr bool makes_affine_gradient = false;
+  static constexpr bool makes_affine_gradient = false, takes_moments = false;
+  static constexpr bool makes_moments = [] {
+    if constexpr (!is_composite && requires { module_type::makes_moments; }) {
+      return module_type::makes_moments;
+    } else {
+      return false;
+    }
+  }();
   static constexpr bool takes_affine_gradient = [] {
     if constexpr (!is_composite && requires { module_type::takes_affine_gradient; }) {
       return module_type::takes_affine_gradient;
@@ -55,6 +62,11 @@ struct single_stage {
   void forward(context<Backend>& c, tensor<In, const held<Backend, In>> x, tensor<output, held<Backend, output>> y) {
     const profile_scope timed(c.times, pass::forward, name);
     named_errors(&name, [&] { run(c, x, y); });
+  }
+  void forward(context<Backend>& c, tensor<In, const held<Backend, In>> x, tensor<output, scalar> y,
+               const moments& m) requires makes_moments {
+    const profile_scope timed(c.times, pass::forward, name);
+    module.forward(c, x, y, m);
   }
   // The same without the layer's name, in errors and profiles.
   void run(context<Backend>& c, tensor<In, const held<Backend, In>> x, tensor<output, held<Backend, output>> y) {
@@ -131,7 +143,7 @@ struct tdbn_lif_stage {
   using dynamics = typename layer_of<Spike>::dynamics;
   using output = typename spike_type::output;
   static constexpr std::size_t channels = In::channels;
-  static constexpr bool takes_affine_gradient = false;
+  static constexpr bool takes_affine_gradient = false, makes_moments = false, takes_moments = true;
   static constexpr bool makes_affine_gradient = std::same_as<held<Backend, In>, scalar>;
 
   norm_type norm;
@@ -145,17 +157,18 @@ struct tdbn_lif_stage {
   using in_value = held<Backend, In>;
   using out_value = held<Backend, output>;
 
-  void forward(context<Backend>& c, tensor<In, const in_value> x, tensor<output, out_value> y) {
-    forward_with_residual(c, x, y, no_residual);
+  // known: see tdbn::prepare
+  void forward(context<Backend>& c, tensor<In, const in_value> x, tensor<output, out_value> y, bool known = false) {
+    forward_with_residual(c, x, y, no_residual, known);
   }
   // Residual: values of the same shape and timesteps, real or packed.
   template <class Residual>
   void forward_with_residual(context<Backend>& c, tensor<In, const in_value> in, tensor<output, out_value> y,
-                             const Residual* residual) {
+                             const Residual* residual, bool known) {
     const profile_scope timed(c.times, pass::forward, joint_name);
     const real_view<Backend, In> view(c, in);
     const tensor<In, const scalar> x = *view;
-    named_errors(&norm_name, [&] { norm.prepare(c, x); });
+    named_errors(&norm_name, [&] { norm.prepare(c, x, known); });
     c.backend.template tdbn_lif_forward<dynamics, T, In::steps, channels>(
         x.step_size() / channels, c.neurons.template constants<scalar>(), x.data, norm.scale.data(), norm.shift.data(),
         residual, y.data);

@@ -87,6 +87,16 @@ class cpu {
   void conv2d_forward(std::size_t items, const spike_bits* x, const Scalar* weight, const Scalar* bias, Scalar* y) {
     detail::spike_convolution<Scalar, G>::forward(*pool_, spike_convolution_, items, bytes_of(x), weight, bias, y);
   }
+  // and, where it can tell them, the moments of y as channel_moments has them
+  template <class G>
+  static constexpr bool fuses_conv2d_moments =
+      fuses_stages && packs_spikes && detail::spike_convolution<Scalar, G>::tells_moments;
+  template <class G>
+  void conv2d_forward(std::size_t items, const spike_bits* x, const Scalar* weight, const Scalar* bias, Scalar* y,
+                      double* mean, double* variance) {
+    detail::spike_convolution<Scalar, G>::forward(*pool_, spike_convolution_, items, bytes_of(x), weight, bias, y, mean,
+                                                  variance);
+  }
   template <class G>
   void conv2d_backward_weight(std::size_t items, const spike_bits* x, const Scalar* gy, Scalar* gweight) {
     detail::spike_convolution<Scalar, G>::backward_weight(*pool_, spike_convolution_, items, bytes_of(x), gy, gweight);

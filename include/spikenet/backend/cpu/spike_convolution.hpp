@@ -23,6 +23,7 @@
 
 #include "spikenet/backend/cpu/convolution.hpp"
 #include "spikenet/backend/cpu/simd.hpp"
+#include "spikenet/backend/cpu/statistics.hpp"
 #include "spikenet/backend/cpu/thread_pool.hpp"
 #include "spikenet/core/buffer.hpp"
 #include "spikenet/core/geometry.hpp"
@@ -34,12 +35,13 @@ namespace spikenet::detail {
 template <class T>
 struct spike_convolution_scratch {
   // forward
-  buffer<T> weights;              // rows of the tables that belong to a single channel, and the biases
-  buffer<T> tables;               // one slice for each worker
-  buffer<T> sums;                 // sums over the slices so far, for each worker
-  buffer<std::uint8_t> planes;    // padded maps, one slice of bytes after another
-  buffer<std::uint32_t> windows;  // where the window of each output pixel begins
-  buffer<std::uint32_t> taps;     // where the byte of each table lies in a window
+  buffer<T> weights;               // rows of the tables that belong to a single channel, and the biases
+  buffer<T> tables;                // one slice for each worker
+  buffer<T> sums;                  // sums over the slices so far, for each worker
+  buffer<std::uint8_t> planes;     // padded maps, one slice of bytes after another
+  buffer<std::uint32_t> windows;   // where the window of each output pixel begins
+  buffer<std::uint32_t> taps;      // where the byte of each table lies in a window
+  buffer<merged_moments> moments;  // of the outputs of each chunk
   // gradient by the weights
   buffer<T> partial;             // one sum for each part of the items
   buffer<T> gradients;           // padded maps of the output's gradient, for each worker
@@ -232,6 +234,11 @@ class spike_convolution {
   using met = gradient_phases<G>;
   static constexpr std::size_t in_pixels = G::in_height * G::in_width;
   static constexpr std::size_t out_pixels = G::out_height * G::out_width;
+  // A row of a table is a cache line, or as much of it as there are output channels.
+  static constexpr std::size_t cache_line = 64;
+  static constexpr std::size_t vectors =
+      std::min(std::max<std::size_t>(1, cache_line / simd_bytes), ceil_div(G::group_out, L));
+  static constexpr std::size_t block = vectors * L;
 
   // Each group's channels fill bytes of their own in the padded maps.
   static constexpr std::size_t group_bytes = ceil_div(G::group_in, 8);
@@ -247,14 +254,16 @@ class spike_convolution {
   }
 
  public:
+  // Whether forward can tell the moments of its output.
+  static constexpr bool tells_moments = G::groups == 1 && G::out_channels % block == 0;
+
   // y[n] = conv(x[n], weight) + bias for n = 0 ... items-1; bias may be null.
   // x [items, H, W, B] packed, weight [Cout, Cin/groups, K, K], bias [Cout], y [items, Ho, Wo, Cout]
+  // mean, variance [Cout]: of y's channels, as channel_moments has them; or null
   static void forward(thread_pool& pool, spike_convolution_scratch<T>& scratch, std::size_t items,
-                      const std::uint8_t* x, const T* weight, const T* bias, T* y) {
-    constexpr std::size_t cache_line = 64;
-    constexpr std::size_t vectors =
-        std::min(std::max<std::size_t>(1, cache_line / simd_bytes), ceil_div(G::group_out, L));
-    constexpr std::size_t block = vectors * L, blocks = ceil_div(G::group_out, block);
+                      const std::uint8_t* x, const T* weight, const T* bias, T* y, double* mean = nullptr,
+                      double* variance = nullptr) {
+    constexpr std::size_t blocks = ceil_div(G::group_out, block);
     constexpr std::size_t table_size = table_rows * block;
     // A slice is as many bytes of channels as have their tables in this much memory.
     constexpr std::size_t slice_memory = 320 << 10;
@@ -278,6 +287,8 @@ class spike_convolution {
     std::uint8_t* const planes = scratch.planes.reserve(G::groups * slices * items * padded_pixels * slice_bytes);
     T* const tables = scratch.tables.reserve(pool.workers() * slice_bytes * taps * table_size);
     T* const sums = slices > 1 ? scratch.sums.reserve(pool.workers() * most_chunk_items * out_pixels * block) : nullptr;
+
+    merged_moments* const moments = mean ? scratch.moments.reserve(chunks * G::out_channels) : nullptr;
 
     std::uint32_t* const windows = scratch.windows.reserve(most_chunk_items * out_pixels);
     for (std::size_t n = 0, i = 0; n < chunk_items; ++n) {
@@ -338,11 +349,26 @@ class spike_convolution {
           work.to_step = G::out_channels;
           work.channels = std::min(block, G::group_out - out);
         }
-        look_up<T, vectors>(work, windows, (last - first) * out_pixels);
+        if (mean && slice + 1 == slices) {
+          look_up_with_moments(work, windows, (last - first) * out_pixels,
+                               moments + chunk * G::out_channels + b * block);
+        } else {
+          look_up<T, vectors>(work, windows, (last - first) * out_pixels);
+        }
         from = own_sums;
         from_step = block;
       }
     });
+    if (!mean) return;
+    for (std::size_t c = 0; c < G::out_channels; ++c) {
+      merged_moments all;
+      for (std::size_t chunk = 0; chunk < chunks; ++chunk) {
+        const merged_moments& part = moments[chunk * G::out_channels + c];
+        all.add(part.count, part.mean, part.squares);
+      }
+      mean[c] = all.mean;
+      variance[c] = all.variance();
+    }
   }
 
   // gweight = the gradient by the weights, PyTorch's layout. x [items, H, W, B] packed, gy [items, Ho, Wo, Cout]
@@ -465,6 +491,25 @@ class spike_convolution {
   };
 
  private:
+  // A pass of look-ups that ends in y, a few pixels at a time, whose moments are taken while they are in the
+  // first-level cache.
+  static void look_up_with_moments(look_up_slice<T> work, const std::uint32_t* windows, std::size_t pixels,
+                                   merged_moments* moments) {
+    constexpr std::size_t few = 128;
+    T means[block], squares[block];
+    std::fill_n(moments, block, merged_moments{});
+    for (std::size_t pixel = 0; pixel < pixels; pixel += few) {
+      const std::size_t count = std::min(few, pixels - pixel);
+      look_up<T, vectors>(work, windows + pixel, count);
+      moments_of_rows<block>(0, count, work.to, work.to_step, means, squares);
+      for (std::size_t c = 0; c < block; ++c) {
+        moments[c].add(static_cast<double>(count), static_cast<double>(means[c]), static_cast<double>(squares[c]));
+      }
+      work.from += count * work.from_step;
+      work.to += count * work.to_step;
+    }
+  }
+
   // packed: the bias, then for each byte of the group's channels and each tap 8 rows of weights, one for each bit.
   static void pack_weights(std::size_t group, std::size_t first, std::size_t block, const T* weight, const T* bias,
                            T* packed) {

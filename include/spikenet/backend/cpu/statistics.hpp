@@ -26,50 +26,67 @@ void add_partials(const T* partial, std::size_t items, double* totals) {
   }
 }
 
-// mean and (biased) variance of each channel of x [rows, Channels]. Two passes over each item while it is in cache,
-// merged by Chan, Golub and LeVeque's update: no difference of large squares anywhere.
+// Sums over the rows first ... last-1 of x, rows row_size apart, of Channels channels: their means, and the squares of
+// the differences from them. Two passes, so the rows should fit into the cache.
+template <std::size_t Channels, class T>
+[[gnu::always_inline]] inline void moments_of_rows(std::size_t first, std::size_t last, const T* x,
+                                                   std::size_t row_size, T* means, T* squares) {
+  for_channel_blocks<T, Channels>([&]<class V, std::size_t B>(std::size_t c) SPIKENET_INLINE {
+    constexpr std::size_t L = sizeof(V) / sizeof(T);
+    V sum[B]{}, square[B]{};
+    for (std::size_t row = first; row < last; ++row) {
+      SPIKENET_UNROLL
+      for (std::size_t b = 0; b < B; ++b) sum[b] += load<V>(x + row * row_size + c + b * L);
+    }
+    SPIKENET_UNROLL
+    for (std::size_t b = 0; b < B; ++b) sum[b] = sum[b] / static_cast<T>(last - first);
+    for (std::size_t row = first; row < last; ++row) {
+      SPIKENET_UNROLL
+      for (std::size_t b = 0; b < B; ++b) {
+        const V d = load<V>(x + row * row_size + c + b * L) - sum[b];
+        square[b] += d * d;
+      }
+    }
+    SPIKENET_UNROLL
+    for (std::size_t b = 0; b < B; ++b) {
+      store(means + c + b * L, sum[b]);
+      store(squares + c + b * L, square[b]);
+    }
+  });
+}
+
+// Moments of a channel in parts: Chan, Golub and LeVeque's update, no difference of large squares anywhere.
+struct merged_moments {
+  double count = 0, mean = 0, squares = 0;
+
+  void add(double n, double other_mean, double other_squares) {
+    const double delta = other_mean - mean;
+    squares += other_squares + delta * delta * count * n / (count + n);
+    mean += delta * n / (count + n);
+    count += n;
+  }
+  double variance() const { return squares / count; }
+};
+
+// mean and (biased) variance of each channel of x [rows, Channels].
 template <std::size_t Channels, class T>
 void channel_moments(thread_pool& pool, buffer<T>& scratch, std::size_t rows, const T* x, double* mean,
                      double* variance) {
   const row_items items(rows);
   T* partial = scratch.reserve(items.items * 2 * Channels);
   pool.run(items.items, [=](std::size_t item, std::size_t) SPIKENET_INLINE {
-    const std::size_t first = items.first(item), last = items.first(item + 1);
     T* const means = partial + item * 2 * Channels;
-    for_channel_blocks<T, Channels>([&]<class V, std::size_t B>(std::size_t c) SPIKENET_INLINE {
-      constexpr std::size_t L = sizeof(V) / sizeof(T);
-      V sum[B]{}, square[B]{};
-      for (std::size_t row = first; row < last; ++row) {
-        SPIKENET_UNROLL
-        for (std::size_t b = 0; b < B; ++b) sum[b] += load<V>(x + row * Channels + c + b * L);
-      }
-      SPIKENET_UNROLL
-      for (std::size_t b = 0; b < B; ++b) sum[b] = sum[b] / static_cast<T>(last - first);
-      for (std::size_t row = first; row < last; ++row) {
-        SPIKENET_UNROLL
-        for (std::size_t b = 0; b < B; ++b) {
-          const V d = load<V>(x + row * Channels + c + b * L) - sum[b];
-          square[b] += d * d;
-        }
-      }
-      SPIKENET_UNROLL
-      for (std::size_t b = 0; b < B; ++b) {
-        store(means + c + b * L, sum[b]);
-        store(means + Channels + c + b * L, square[b]);
-      }
-    });
+    moments_of_rows<Channels>(items.first(item), items.first(item + 1), x, Channels, means, means + Channels);
   });
   for (std::size_t c = 0; c < Channels; ++c) {
-    double count = 0, m = 0, squares = 0;
+    merged_moments all;
     for (std::size_t item = 0; item < items.items; ++item) {
-      const double n = static_cast<double>(items.first(item + 1) - items.first(item));
-      const double delta = static_cast<double>(partial[item * 2 * Channels + c]) - m;
-      squares += static_cast<double>(partial[(item * 2 + 1) * Channels + c]) + delta * delta * count * n / (count + n);
-      m += delta * n / (count + n);
-      count += n;
+      all.add(static_cast<double>(items.first(item + 1) - items.first(item)),
+              static_cast<double>(partial[item * 2 * Channels + c]),
+              static_cast<double>(partial[(item * 2 + 1) * Channels + c]));
     }
-    mean[c] = m;
-    variance[c] = squares / count;
+    mean[c] = all.mean;
+    variance[c] = all.variance();
   }
 }
 
