@@ -11,6 +11,7 @@
 #include <span>
 
 #include "spikenet/core/geometry.hpp"
+#include "spikenet/layer/declarations.hpp"
 #include "spikenet/layer/initialize.hpp"
 #include "spikenet/layer/layer.hpp"
 #include "spikenet/layer/options.hpp"
@@ -36,11 +37,10 @@ struct conv2d : layer {
                   detail::has_option<Options, with_bias, without_bias>)&&...),
                 "spikenet: conv2d takes the options stride, padding, dilation, groups, in_channels, with_bias");
 
-  static constexpr std::size_t stride_value = detail::option_value<stride, 1, Options...>;
-  static constexpr std::size_t dilation_value = detail::option_value<dilation, 1, Options...>;
-  static constexpr std::size_t padding_value = detail::option_value<padding, dilation_value*(Kernel / 2), Options...>;
-  static constexpr std::size_t groups_value = detail::option_value<groups, 1, Options...>;
-  static constexpr bool has_bias = detail::has_option<with_bias, Options...>;
+  using options = detail::conv2d_options<Kernel, Options...>;
+  static constexpr std::size_t stride_value = options::stride_value, dilation_value = options::dilation_value;
+  static constexpr std::size_t padding_value = options::padding_value, groups_value = options::groups_value;
+  static constexpr bool has_bias = options::has_bias;
 
  private:
   template <class Shape>

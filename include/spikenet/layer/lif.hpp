@@ -1,11 +1,12 @@
 // A layer of leaky integrate-and-fire neurons, one for each value of its input; the only layer that walks over time.
-// The mathematics is in neuron/lif.hpp.
+// The mathematics is in neuron/dynamics.hpp.
 #pragma once
 
 #include <array>
 #include <concepts>
 #include <cstddef>
 
+#include "spikenet/layer/declarations.hpp"
 #include "spikenet/layer/layer.hpp"
 #include "spikenet/layer/options.hpp"
 #include "spikenet/neuron/lif.hpp"

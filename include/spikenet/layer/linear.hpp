@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <span>
 
+#include "spikenet/layer/declarations.hpp"
 #include "spikenet/layer/initialize.hpp"
 #include "spikenet/layer/layer.hpp"
 #include "spikenet/layer/options.hpp"

@@ -4,6 +4,7 @@
 #include <array>
 #include <cstddef>
 
+#include "spikenet/layer/declarations.hpp"
 #include "spikenet/layer/layer.hpp"
 #include "spikenet/layer/options.hpp"
 

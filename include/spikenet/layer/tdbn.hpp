@@ -21,12 +21,13 @@
 #include <string>
 
 #include "spikenet/core/error.hpp"
+#include "spikenet/layer/declarations.hpp"
 #include "spikenet/layer/layer.hpp"
 
 namespace spikenet {
 
 // Branches: how many branches are summed after this layer; alpha = 1/sqrt(Branches).
-template <std::size_t Branches = 1>
+template <std::size_t Branches>
 struct tdbn : layer {
   static_assert(Branches > 0, "spikenet: tdbn<Branches> stands in at least 1 branch");
   static constexpr double epsilon = 1e-5, momentum = 0.1;

@@ -2,23 +2,12 @@
 // index, as PyTorch's Sequential does.
 #pragma once
 
-#include <algorithm>
 #include <cstddef>
 #include <string>
-#include <string_view>
+
+#include "spikenet/network/architecture.hpp"
 
 namespace spikenet {
-
-template <std::size_t N>
-struct fixed_string {
-  char characters[N]{};
-  constexpr fixed_string(const char (&text)[N]) { std::copy_n(text, N, characters); }  // NOLINT: implicit on purpose
-  constexpr std::string_view view() const { return {characters, N - 1}; }
-};
-
-// named<"conv1", conv2d<16, 3>>
-template <fixed_string Name, class Layer>
-struct named;
 
 namespace detail {
 

@@ -27,34 +27,11 @@
 #include "spikenet/core/random.hpp"
 #include "spikenet/core/tensor.hpp"
 #include "spikenet/layer/layer.hpp"
+#include "spikenet/network/architecture.hpp"
 #include "spikenet/network/chain.hpp"
 #include "spikenet/network/profile.hpp"
 
 namespace spikenet {
-
-// The number of timesteps a network unrolls over.
-template <std::size_t T>
-struct timesteps {
-  static_assert(T > 0, "spikenet: timesteps<0>: a network needs at least 1 timestep");
-  static constexpr std::size_t value = T;
-};
-
-// The input: an image, given to the first layer unchanged at every timestep (direct encoding). What is computed from it
-// before the first neurons is computed once.
-template <std::size_t Channels, std::size_t Height, std::size_t Width>
-struct image {
-  using shape_type = shape<Channels, Height, Width>;
-  template <std::size_t T>
-  using signal_type = signal<shape_type, 1>;
-};
-
-// The input: a frame of its own for every timestep, [T, N, C, H, W]: event data, or an encoding of one's own.
-template <std::size_t Channels, std::size_t Height, std::size_t Width>
-struct frames {
-  using shape_type = shape<Channels, Height, Width>;
-  template <std::size_t T>
-  using signal_type = signal<shape_type, T>;
-};
 
 // What a step reports of its batch, before the parameters were moved.
 struct step_result {
@@ -80,6 +57,7 @@ template <backend Backend, class Timesteps, class Input, class... Layers>
 class network {
  public:
   using scalar = typename Backend::scalar;
+  using architecture = spikenet::architecture<Timesteps, Input, Layers...>;
   using input = typename Input::template signal_type<Timesteps::value>;
   static constexpr std::size_t timesteps = Timesteps::value;
   static constexpr std::size_t channels = Input::shape_type::extents[0];

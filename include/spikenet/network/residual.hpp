@@ -13,12 +13,12 @@
 #include "spikenet/layer/conv2d.hpp"
 #include "spikenet/layer/lif.hpp"
 #include "spikenet/layer/tdbn.hpp"
+#include "spikenet/network/architecture.hpp"
 #include "spikenet/network/chain.hpp"
 #include "spikenet/network/sequence.hpp"
 
 namespace spikenet {
 
-// A shortcut that hands x on as it is.
 struct identity : layer {};
 
 // A compile-time error, like those of check.hpp.
@@ -287,7 +287,7 @@ consteval bool residual_is_fusible() {
 
 // Main: sequence<Layers...>; Shortcut: identity or a layer (a sequence, too); Join: what follows the sum. The layers of
 // Main have their own names or indices; Shortcut and Join are called "shortcut" and "join" unless they are named.
-template <class Main, class Shortcut = identity, class Join = lif<>>
+template <class Main, class Shortcut, class Join>
 struct residual : layer {
   template <class Backend, std::size_t T, class In>
   struct module
@@ -296,25 +296,6 @@ struct residual : layer {
                            std::type_identity<detail::fused_residual<Backend, T, In, Main, Shortcut, Join>>,
                            std::type_identity<detail::plain_residual<Backend, T, In, Main, Shortcut, Join>>>::type {};
 };
-
-// How basic_block's shortcut treats a block that changes neither shape nor resolution. The published code adds x
-// itself; the tdBN paper's figure normalises every shortcut.
-struct raw_shortcut;
-struct normalised_shortcut;
-
-namespace detail {
-// The lif<...> with those options of a block that are not the block's own.
-template <class Lif, class... Options>
-struct neurons_of_block {
-  using type = Lif;
-};
-template <class... Taken, class First, class... Rest>
-struct neurons_of_block<lif<Taken...>, First, Rest...>
-    : neurons_of_block<
-          std::conditional_t<is_option<stride, First> || has_option<First, raw_shortcut, normalised_shortcut>,
-                             lif<Taken...>, lif<Taken..., First>>,
-          Rest...> {};
-}  // namespace detail
 
 // The block of ResNet-18/34 with spiking neurons, two branches summed before the last neurons:
 //
@@ -326,30 +307,13 @@ template <std::size_t Channels, class... Options>
 struct basic_block : layer {
   static_assert(Channels > 0, "spikenet: basic_block needs at least 1 channel");
 
- private:
-  static constexpr std::size_t S = detail::option_value<stride, 1, Options...>;
-  using spike = typename detail::neurons_of_block<lif<>, Options...>::type;
-
-  using main = sequence<named<"conv1", conv2d<Channels, 3, stride<S>>>, named<"bn1", tdbn<>>, named<"spike1", spike>,
-                        named<"conv2", conv2d<Channels, 3>>, named<"bn2", tdbn<2>>>;
-  using projection = named<"downsample", sequence<conv2d<Channels, 1, stride<S>>, tdbn<2>>>;
-  using normalised = named<"downsample", sequence<tdbn<2>>>;
-
-  template <class Shape>
-  static constexpr bool keeps_shape = S == 1 && Shape::channels == Channels;
-  template <class Shape>
-  using shortcut =
-      std::conditional_t<!keeps_shape<Shape>, projection,
-                         std::conditional_t<detail::has_option<normalised_shortcut, Options...>, normalised, identity>>;
-
- public:
   template <class In>
   using problem =
       std::conditional_t<map_shape<typename In::shape>, no_problem, conv2d_needs_a_map_of_channels_height_width>;
 
   template <class Backend, std::size_t T, class In>
   struct module
-      : residual<main, shortcut<typename In::shape>, named<"spike2", spike>>::template module<Backend, T, In> {};
+      : detail::layers_of_block<In::channels, Channels, Options...>::type::template module<Backend, T, In> {};
 };
 
 }  // namespace spikenet

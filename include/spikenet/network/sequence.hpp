@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <string>
 
+#include "spikenet/network/architecture.hpp"
 #include "spikenet/network/chain.hpp"
 
 namespace spikenet {

@@ -29,6 +29,12 @@ inline constexpr std::size_t simd_registers = 32;
 inline constexpr std::size_t simd_bytes = 16;
 inline constexpr std::size_t simd_registers = 16;
 #endif
+// Whether there are such registers at all; without, the compiler makes vectors of single numbers.
+#if defined(__SSE2__) || defined(__aarch64__)
+inline constexpr bool has_simd = true;
+#else
+inline constexpr bool has_simd = false;
+#endif
 
 template <class T>
 struct simd_type {
@@ -67,18 +73,44 @@ inline constexpr std::size_t lanes_of = sizeof(V) / sizeof(T);
 
 // An integer of a lane's size, and the vector whose lane i is bit i.
 template <class T>
-using lane_integer = std::conditional_t<sizeof(T) == 4, std::int32_t, std::int64_t>;
+using lane_integer = std::conditional_t<sizeof(T) == 2, std::int16_t,
+                                        std::conditional_t<sizeof(T) == 4, std::int32_t, std::int64_t>>;
 template <class T>
 inline constexpr auto lane_bits = []<std::size_t... I>(std::index_sequence<I...>) {
-  return simd<lane_integer<T>>{(lane_integer<T>{1} << I)...};
+  return simd<lane_integer<T>>{static_cast<lane_integer<T>>(std::int64_t{1} << I)...};
 }
 (std::make_index_sequence<lanes<T>>{});
+
+// The same for lanes of 16 bits.
+template <class V>
+[[gnu::always_inline]] inline unsigned nonzero_short_lanes(const V& v) noexcept {
+  const auto mask = v != V{};
+#if defined(__AVX512BW__)
+  return _mm512_movepi16_mask(reinterpret_cast<__m512i>(mask));
+#elif defined(__AVX__) && !defined(__AVX512F__)
+  const auto both = reinterpret_cast<__m256i>(mask);
+  return static_cast<unsigned>(
+      _mm_movemask_epi8(_mm_packs_epi16(_mm256_castsi256_si128(both), _mm256_extractf128_si256(both, 1))));
+#elif defined(__SSE2__) && !defined(__AVX__)
+  return static_cast<unsigned>(
+      _mm_movemask_epi8(_mm_packs_epi16(reinterpret_cast<__m128i>(mask), _mm_setzero_si128())));
+#elif defined(__aarch64__)
+  return vaddvq_u16(reinterpret_cast<uint16x8_t>(mask & lane_bits<std::int16_t>));
+#else
+  unsigned bits = 0;
+  SPIKENET_UNROLL
+  for (std::size_t i = 0; i < lanes<std::int16_t>; ++i) bits |= (mask[i] != 0 ? 1u : 0u) << i;
+  return bits;
+#endif
+}
 
 // Bit i: whether lane i is not 0. T is the type of a lane.
 template <class T, class V>
 [[gnu::always_inline]] inline unsigned nonzero_lanes(const V& v) noexcept {
   if constexpr (std::is_same_v<V, T>) {
     return v != T{} ? 1 : 0;
+  } else if constexpr (sizeof(T) == 2) {
+    return nonzero_short_lanes(v);
   } else {
 #if defined(__AVX512F__)
     if constexpr (sizeof(T) == 4)
@@ -111,6 +143,15 @@ template <class T, class V>
 [[gnu::always_inline]] inline V lanes_from(unsigned bits) noexcept {
   if constexpr (std::is_same_v<V, T>) {
     return static_cast<T>(bits & 1);
+#if defined(__AVX512BW__)
+  } else if constexpr (sizeof(T) == 2) {
+    return reinterpret_cast<V>(_mm512_maskz_set1_epi16(bits, 1));
+#endif
+  } else if constexpr (lanes<T> > 8 * sizeof(T)) {  // more than a lane has bits
+    V v{};
+    SPIKENET_UNROLL
+    for (std::size_t i = 0; i < lanes<T>; ++i) v[i] = static_cast<T>(bits >> i & 1);
+    return v;
   } else {
     using mask = simd<lane_integer<T>>;
     const mask set = (mask{} + static_cast<lane_integer<T>>(bits)) & lane_bits<T>;

@@ -22,6 +22,7 @@
 #include <utility>
 
 #include "spikenet/backend/cpu/convolution.hpp"
+#include "spikenet/backend/cpu/look_up.hpp"
 #include "spikenet/backend/cpu/simd.hpp"
 #include "spikenet/backend/cpu/statistics.hpp"
 #include "spikenet/backend/cpu/thread_pool.hpp"
@@ -49,29 +50,6 @@ struct spike_convolution_scratch {
   buffer<std::uint32_t> counts;  // lengths of these lists
 };
 
-// A table has 256 rows; some more between one table and the next keep the rows that every table has hot (no spike, one
-// spike) from falling into the same few sets of the caches.
-inline constexpr std::size_t table_rows = 256 + 11;
-
-// table[b] = sum of weights[i] over the bits i of b, in rows of Vectors vectors, for b < 2^bits.
-template <class T, std::size_t Vectors>
-[[gnu::noinline]] void build_table(const T* weights, std::size_t bits, T* table) {
-  using V = simd<T>;
-  constexpr std::size_t L = lanes<T>, row = Vectors * L;
-  std::fill_n(table, row, T{});
-  for (std::size_t bit = 0; bit < bits; ++bit) {
-    V w[Vectors];
-    SPIKENET_UNROLL
-    for (std::size_t q = 0; q < Vectors; ++q) w[q] = load<V>(weights + bit * row + q * L);
-    const T* from = table;
-    T* to = table + (row << bit);
-    for (T* const end = to + (row << bit); to != end; from += row, to += row) {
-      SPIKENET_UNROLL
-      for (std::size_t q = 0; q < Vectors; ++q) store(to + q * L, load<V>(from + q * L) + w[q]);
-    }
-  }
-}
-
 // One slice of a convolution by look-up.
 template <class T>
 struct look_up_slice {
@@ -89,7 +67,7 @@ template <class T, std::size_t Pixels, std::size_t Vectors>
 [[gnu::always_inline]] inline void look_up_tile(const look_up_slice<T>& slice, const std::uint32_t* windows,
                                                 std::size_t first) {
   using V = simd<T>;
-  constexpr std::size_t L = lanes<T>, row = Vectors * L;
+  constexpr std::size_t L = lanes<T>;
   V sum[Pixels][Vectors];
   const std::uint8_t* x[Pixels];
   SPIKENET_UNROLL
@@ -98,16 +76,7 @@ template <class T, std::size_t Pixels, std::size_t Vectors>
     SPIKENET_UNROLL
     for (std::size_t q = 0; q < Vectors; ++q) sum[p][q] = load<V>(slice.from + (first + p) * slice.from_step + q * L);
   }
-  const T* table = slice.tables;
-  for (const std::uint32_t tap : slice.taps) {
-    SPIKENET_UNROLL
-    for (std::size_t p = 0; p < Pixels; ++p) {
-      const T* entry = table + x[p][tap] * row;
-      SPIKENET_UNROLL
-      for (std::size_t q = 0; q < Vectors; ++q) sum[p][q] += load<V>(entry + q * L);
-    }
-    table += table_rows * row;
-  }
+  add_look_ups(sum, x, slice.taps, slice.tables);
   store_tile(sum, slice.to + first * slice.to_step, slice.to_step, slice.channels);
 }
 
@@ -119,21 +88,6 @@ template <class T, std::size_t Vectors>
   for (; pixel + P <= pixels; pixel += P) look_up_tile<T, P, Vectors>(slice, windows, pixel);
   for (; pixel < pixels; ++pixel) look_up_tile<T, 1, Vectors>(slice, windows, pixel);
 }
-
-// Which bits of a byte are set: their numbers, in order, and how many.
-struct bit_positions {
-  std::array<std::array<std::uint32_t, 8>, 256> at{};
-  std::array<std::uint8_t, 256> count{};
-
-  constexpr bit_positions() {
-    for (std::size_t byte = 0; byte < 256; ++byte) {
-      for (std::uint32_t bit = 0; bit < 8; ++bit) {
-        if (byte >> bit & 1) at[byte][count[byte]++] = bit;
-      }
-    }
-  }
-};
-inline constexpr bit_positions positions_of_bits;
 
 // The 8 x 8 matrix of bits whose row i is byte i, transposed.
 constexpr std::uint64_t transpose_bits(std::uint64_t m) {

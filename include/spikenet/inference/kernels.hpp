@@ -1,0 +1,536 @@
+// What runs the stages of a plan. Two ways to add up the weights that spikes select:
+//
+//   rows    the spikes of a window become a list, and the rows of weights on it are added: needs no memory to speak of
+//   tables  look-up, as in training (backend/cpu/look_up.hpp): faster where many pixels share the tables
+//
+// Either way a tile of sums stays in registers until its neurons have fired, over all timesteps, so that membranes are
+// in memory only where they must outlive the call.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <span>
+
+#include "spikenet/backend/cpu/look_up.hpp"
+#include "spikenet/backend/cpu/simd.hpp"
+#include "spikenet/inference/number.hpp"
+#include "spikenet/inference/plan.hpp"
+#include "spikenet/neuron/dynamics.hpp"
+
+// clang warns where it does not unroll a loop as it is asked to: at -O1, or under a sanitizer.
+#if defined(__clang__)
+#pragma clang diagnostic push
+#pragma clang diagnostic ignored "-Wpass-failed"
+#endif
+
+namespace spikenet::detail {
+
+// A planned_term at work. All distances are in bytes.
+template <class Number>
+struct term_view {
+  bool spikes = false, diagonal = false;
+  const std::byte* source = nullptr;  // window of the first output pixel
+  std::size_t step = 0, image = 0;    // from one timestep and image to the next; step is 0 where all share one value
+  std::size_t row = 0, column = 0;    // from the window of one output pixel to that below it, and beside it
+  // A window consists of runs of neighbouring elements.
+  std::size_t runs_down = 1, runs_across = 1, down = 0, across = 0;
+  std::size_t run = 0;  // elements
+  const typename arithmetic<Number>::weight* weights = nullptr;  // [window, row_size]
+  const typename arithmetic<Number>::sum* units = nullptr;       // [row_size], where diagonal
+};
+
+// A planned_stage at work.
+template <class Number>
+struct stage_view {
+  std::array<term_view<Number>, most_terms> terms{};
+  std::size_t count = 0;
+  std::size_t channels = 0, row_size = 0, height = 0, width = 0;
+  bool neurons = false, changes = false;
+  std::size_t images = 0, steps = 0;
+  const typename arithmetic<Number>::sum* biases = nullptr;
+  typename arithmetic<Number>::neurons constants{};
+  typename arithmetic<Number>::sum* membranes = nullptr;  // [pixels, channels] of one image; null: they start at 0
+  std::byte* target = nullptr;                            // first pixel
+  std::size_t target_step = 0, target_image = 0, target_row = 0, target_pixel = 0;
+};
+
+// Lanes of V from as many T: the same type, or a narrower one of integers.
+template <class V, class T>
+[[gnu::always_inline]] inline V load_as(const T* p) noexcept {
+  using lane = std::remove_cvref_t<decltype(V{}[0])>;
+  if constexpr (std::same_as<lane, T>) {
+    return load<V>(p);
+  } else {
+    typedef T narrow __attribute__((vector_size(sizeof(V) / sizeof(lane) * sizeof(T))));
+    return __builtin_convertvector(load<narrow>(p), V);
+  }
+}
+
+// The first `count` lanes of neighbouring vectors, count being all or, at the end of a row, less.
+template <class T, class V, std::size_t Vectors>
+[[gnu::always_inline]] inline void store_lanes(const V (&values)[Vectors], T* to, std::size_t count) noexcept {
+  if (count == Vectors * lanes<T>) {
+    SPIKENET_UNROLL
+    for (std::size_t q = 0; q < Vectors; ++q) store(to + q * lanes<T>, values[q]);
+  } else {
+    V copy[Vectors];  // values must not have an address
+    SPIKENET_UNROLL
+    for (std::size_t q = 0; q < Vectors; ++q) copy[q] = values[q];
+    std::memcpy(to, copy, count * sizeof(T));
+  }
+}
+
+// Spikes or values of Vectors vectors of channels, from `channel` on, of the pixel at `to`.
+template <class Number, class Reset, class V, std::size_t Vectors>
+[[gnu::always_inline]] inline void emit(const stage_view<Number>& s, const V (&sum)[Vectors], V (&membrane)[Vectors],
+                                        std::size_t channel, std::byte* to) {
+  using number = arithmetic<Number>;
+  using T = typename number::sum;
+  constexpr std::size_t L = lanes<T>, block = Vectors * L;
+  static_assert(block % 8 == 0 && block <= 64);
+  if (s.neurons) {
+    std::uint64_t bits = 0;
+    SPIKENET_UNROLL
+    for (std::size_t q = 0; q < Vectors; ++q) {
+      const V spike = number::template fire<Reset>(sum[q], membrane[q], s.constants, channel + q * L);
+      bits |= std::uint64_t{nonzero_lanes<T>(spike)} << (q * L);
+    }
+    const std::size_t left = s.channels - channel;
+    if (left >= block) {
+      SPIKENET_UNROLL
+      for (std::size_t i = 0; i < block / 8; ++i) to[channel / 8 + i] = static_cast<std::byte>(bits >> (8 * i) & 0xff);
+    } else {
+      bits &= (std::uint64_t{1} << left) - 1;
+      for (std::size_t i = 0; i < (left + 7) / 8; ++i)
+        to[channel / 8 + i] = static_cast<std::byte>(bits >> (8 * i) & 0xff);
+    }
+  } else {
+    store_lanes(sum, reinterpret_cast<typename number::value*>(to) + channel, std::min(block, s.channels - channel));
+  }
+}
+
+// sum += each channel of a pixel times its unit.
+template <class Number, class V, std::size_t Vectors>
+[[gnu::always_inline]] inline void add_diagonal(V (&sum)[Vectors], const term_view<Number>& term, const std::byte* pixel,
+                                                std::size_t channel) {
+  using number = arithmetic<Number>;
+  using T = typename number::sum;
+  constexpr std::size_t L = lanes<T>;
+  if (term.spikes) {
+    std::uint64_t bits = 0;
+    SPIKENET_UNROLL
+    for (std::size_t i = 0; i < Vectors * L / 8; ++i) bits |= std::to_integer<std::uint64_t>(pixel[channel / 8 + i]) << (8 * i);
+    SPIKENET_UNROLL
+    for (std::size_t q = 0; q < Vectors; ++q)
+      sum[q] += lanes_from<T, V>(static_cast<unsigned>(bits >> (q * L))) * load<V>(term.units + channel + q * L);
+  } else if constexpr (std::same_as<typename number::value, T>) {
+    const T* const values = reinterpret_cast<const T*>(pixel) + channel;
+    SPIKENET_UNROLL
+    for (std::size_t q = 0; q < Vectors; ++q)
+      sum[q] += load<V>(values + q * L) * load<V>(term.units + channel + q * L);
+  }
+}
+
+// The numbers of a window's elements that are spikes, in order, behind those already on the list. A list takes up to 8
+// values beyond its end.
+inline std::size_t list_spikes(const std::uint8_t* bytes, std::size_t size, std::uint32_t first, std::uint32_t* list,
+                               std::size_t count) {
+  for (std::size_t i = 0; i < size; ++i, first += 8) {
+    if constexpr (has_simd) {  // no branch for the processor to guess
+      typedef std::uint32_t words __attribute__((vector_size(32)));
+      words at;
+      std::memcpy(&at, positions_of_bits.at[bytes[i]].data(), sizeof at);
+      at += first;
+      std::memcpy(list + count, &at, sizeof at);
+      count += positions_of_bits.count[bytes[i]];
+    } else {
+      for (unsigned rest = bytes[i]; rest != 0; rest &= rest - 1)
+        list[count++] = first + static_cast<std::uint32_t>(std::countr_zero(rest));
+    }
+  }
+  return count;
+}
+
+// sum += the rows of weights that the spikes of a window select.
+template <class Number, class V, std::size_t Vectors>
+[[gnu::always_inline]] inline void add_rows(V (&sum)[Vectors], const term_view<Number>& term, const std::byte* window,
+                                            std::size_t row_size, std::size_t channel, std::uint32_t* list) {
+  using T = typename arithmetic<Number>::sum;
+  std::size_t count = 0;
+  std::uint32_t first = 0;
+  for (std::size_t y = 0; y < term.runs_down; ++y) {
+    for (std::size_t x = 0; x < term.runs_across; ++x, first += static_cast<std::uint32_t>(8 * term.run))
+      count = list_spikes(reinterpret_cast<const std::uint8_t*>(window + y * term.down + x * term.across), term.run,
+                          first, list, count);
+  }
+  const auto* const weights = term.weights + channel;
+  const auto add = [&](V(&to)[Vectors], std::size_t i) SPIKENET_INLINE {
+    const auto* const row = weights + list[i] * row_size;
+    SPIKENET_UNROLL
+    for (std::size_t q = 0; q < Vectors; ++q) to[q] += load_as<V>(row + q * lanes<T>);
+  };
+  std::size_t i = 0;
+  if constexpr (Vectors < 4) {  // as many independent sums as hide the latency of an addition
+    V other[Vectors]{};
+    for (; i + 2 <= count; i += 2) {
+      add(sum, i);
+      add(other, i + 1);
+    }
+    SPIKENET_UNROLL
+    for (std::size_t q = 0; q < Vectors; ++q) sum[q] += other[q];
+  }
+  for (; i < count; ++i) add(sum, i);
+}
+
+// sums[p] += the window of real values of pixel p times the weights.
+template <class Number, class V, std::size_t Pixels, std::size_t Vectors>
+[[gnu::always_inline]] inline void add_products(V (&sum)[Pixels][Vectors], const term_view<Number>& term,
+                                                const std::byte* window, std::size_t row_size, std::size_t channel) {
+  using number = arithmetic<Number>;
+  using value = typename number::value;
+  constexpr std::size_t L = sizeof(V) / sizeof(typename number::wide);
+  const auto* row = term.weights + channel;
+  for (std::size_t y = 0; y < term.runs_down; ++y) {
+    for (std::size_t x = 0; x < term.runs_across; ++x) {
+      const std::byte* const run = window + y * term.down + x * term.across;
+      for (std::size_t i = 0; i < term.run; ++i, row += row_size) {
+        V weights[Vectors];
+        SPIKENET_UNROLL
+        for (std::size_t q = 0; q < Vectors; ++q) weights[q] = load_as<V>(row + q * L);
+        SPIKENET_UNROLL
+        for (std::size_t p = 0; p < Pixels; ++p) {
+          const auto factor =
+              static_cast<typename number::wide>(reinterpret_cast<const value*>(run + p * term.column)[i]);
+          SPIKENET_UNROLL
+          for (std::size_t q = 0; q < Vectors; ++q) sum[p][q] += weights[q] * factor;
+        }
+      }
+    }
+  }
+}
+
+// Vectors vectors of channels of Pixels neighbouring pixels, over all timesteps. Spikes are listed pixel by pixel, so
+// only what has real sources gains from more than one.
+template <class Number, class Reset, std::size_t Pixels, std::size_t Vectors>
+[[gnu::always_inline]] inline void rows_tile(const stage_view<Number>& s, std::uint32_t* list, std::size_t image,
+                                             std::size_t row, std::size_t column, std::size_t channel) {
+  using T = typename arithmetic<Number>::sum;
+  using V = simd<T>;
+  constexpr std::size_t L = lanes<T>, block = Vectors * L;
+  V sum[Pixels][Vectors]{}, membrane[Pixels][Vectors]{};
+  T* const kept = s.membranes ? s.membranes + (row * s.width + column) * s.channels + channel : nullptr;
+  const std::size_t count = std::min(block, s.channels - channel);
+  if (kept) {
+    SPIKENET_UNROLL
+    for (std::size_t p = 0; p < Pixels; ++p) {
+      V start[Vectors]{};
+      std::memcpy(start, kept + p * s.channels, count * sizeof(T));
+      SPIKENET_UNROLL
+      for (std::size_t q = 0; q < Vectors; ++q) membrane[p][q] = start[q];
+    }
+  }
+  std::byte* const to = s.target + image * s.target_image + row * s.target_row + column * s.target_pixel;
+  for (std::size_t t = 0; t < s.steps; ++t) {
+    if (t == 0 || s.changes) {
+      SPIKENET_UNROLL
+      for (std::size_t p = 0; p < Pixels; ++p) {
+        SPIKENET_UNROLL
+        for (std::size_t q = 0; q < Vectors; ++q) sum[p][q] = load<V>(s.biases + channel + q * L);
+      }
+      for (std::size_t i = 0; i < s.count; ++i) {
+        const term_view<Number>& term = s.terms[i];
+        const std::byte* const window =
+            term.source + image * term.image + t * term.step + row * term.row + column * term.column;
+        if (!term.diagonal && !term.spikes) {
+          if constexpr (std::same_as<T, typename arithmetic<Number>::wide>) {
+            add_products<Number>(sum, term, window, s.row_size, channel);
+          } else {
+            using W = simd<typename arithmetic<Number>::wide>;
+            constexpr std::size_t times = sizeof(typename arithmetic<Number>::wide) / sizeof(T);
+            W wide[Pixels][times * Vectors]{};
+            add_products<Number>(wide, term, window, s.row_size, channel);
+            SPIKENET_UNROLL
+            for (std::size_t p = 0; p < Pixels; ++p) {
+              SPIKENET_UNROLL
+              for (std::size_t q = 0; q < Vectors; ++q)
+                sum[p][q] += arithmetic<Number>::template narrow<V>(wide[p] + times * q, s.constants);
+            }
+          }
+          continue;
+        }
+        SPIKENET_UNROLL
+        for (std::size_t p = 0; p < Pixels; ++p) {
+          if (term.diagonal)
+            add_diagonal<Number>(sum[p], term, window + p * term.column, channel);
+          else
+            add_rows<Number>(sum[p], term, window + p * term.column, s.row_size, channel, list);
+        }
+      }
+    }
+    SPIKENET_UNROLL
+    for (std::size_t p = 0; p < Pixels; ++p)
+      emit<Number, Reset>(s, sum[p], membrane[p], channel, to + t * s.target_step + p * s.target_pixel);
+  }
+  if (kept) {
+    SPIKENET_UNROLL
+    for (std::size_t p = 0; p < Pixels; ++p) store_lanes(membrane[p], kept + p * s.channels, count);
+  }
+}
+
+template <class Number, class Reset, std::size_t Pixels, std::size_t Vectors>
+[[gnu::noinline]] void run_rows(const stage_view<Number>& s, std::uint32_t* list, std::size_t channel) {
+  for (std::size_t image = 0; image < s.images; ++image) {
+    for (std::size_t row = 0; row < s.height; ++row) {
+      std::size_t column = 0;
+      for (; column + Pixels <= s.width; column += Pixels)
+        rows_tile<Number, Reset, Pixels, Vectors>(s, list, image, row, column, channel);
+      if constexpr (Pixels > 1) {
+        for (; column < s.width; ++column) rows_tile<Number, Reset, 1, Vectors>(s, list, image, row, column, channel);
+      }
+    }
+  }
+}
+
+// f.template operator()<Vectors>(channel) for blocks that cover a row: wide ones, and at its end one as wide as it takes.
+template <class T, std::size_t Most, class F>
+void for_blocks(std::size_t row_size, F&& f) {
+  constexpr std::size_t least = std::max<std::size_t>(1, 8 / lanes<T>);
+  const auto rest = [&]<std::size_t Vectors>(const auto& self, std::size_t channel) {
+    if constexpr (Vectors > least) {
+      if (row_size - channel <= Vectors / 2 * lanes<T>) {
+        self.template operator()<Vectors / 2>(self, channel);
+        return;
+      }
+    }
+    f.template operator()<Vectors>(channel);
+  };
+  for (std::size_t channel = 0; channel < row_size; channel += Most * lanes<T>)
+    rest.template operator()<Most>(rest, channel);
+}
+
+template <class Number, class Reset>
+void run_stage_by_rows(const stage_view<Number>& s, std::uint32_t* list) {
+  using T = typename arithmetic<Number>::sum;
+  bool only_products = s.width >= 4;
+  for (std::size_t i = 0; i < s.count; ++i) only_products = only_products && (s.terms[i].diagonal || !s.terms[i].spikes);
+  constexpr std::size_t least = std::max<std::size_t>(1, 8 / lanes<T>);
+  if (only_products) {
+    for_blocks<T, std::max<std::size_t>(least, std::min<std::size_t>(2, 64 / lanes<T>))>(
+        s.row_size,
+        [&]<std::size_t Vectors>(std::size_t channel) { run_rows<Number, Reset, 4, Vectors>(s, list, channel); });
+  } else {
+    for_blocks<T, std::max<std::size_t>(least, std::min<std::size_t>(8, 64 / lanes<T>))>(
+        s.row_size,
+        [&]<std::size_t Vectors>(std::size_t channel) { run_rows<Number, Reset, 1, Vectors>(s, list, channel); });
+  }
+}
+
+// Where look-ups have their tables and lists; whoever runs them owns the memory.
+template <class T>
+struct look_up_memory {
+  std::span<T> tables;
+  std::span<T> partial;  // sums over the slices so far
+  std::array<std::uint32_t*, most_terms> windows{};  // [output pixels] of each term: bytes from the first window
+  std::uint32_t* targets = nullptr;                  // [output pixels]: bytes from the first one
+  std::uint32_t* taps = nullptr;  // [bytes of spikes in the windows of all terms]: from the window's first one
+};
+
+// A part of a stage's look-ups, whose tables are there at the same time.
+struct look_up_range {
+  std::size_t first = 0, last = 0;  // entries, counted over all terms
+  std::size_t first_image = 0, last_image = 0;
+  bool starts = false, ends = false;  // with the biases; with the neurons
+};
+
+template <class Number>
+using look_up_memory_of = look_up_memory<typename arithmetic<Number>::sum>;
+
+template <class Number, class Reset, std::size_t Pixels, std::size_t Vectors>
+[[gnu::always_inline]] inline void look_up_tile(const stage_view<Number>& s, const look_up_memory_of<Number>& memory,
+                                                const look_up_range& range, std::size_t image, std::size_t pixel,
+                                                std::size_t channel) {
+  using T = typename arithmetic<Number>::sum;
+  using V = simd<T>;
+  constexpr std::size_t L = lanes<T>, block = Vectors * L;
+  const std::size_t pixels = s.height * s.width;
+  V sum[Pixels][Vectors]{}, membrane[Pixels][Vectors]{};
+  for (std::size_t t = 0; t < s.steps; ++t) {
+    T* const partial = memory.partial.data() + (((image - range.first_image) * s.steps + t) * pixels + pixel) * block;
+    SPIKENET_UNROLL
+    for (std::size_t p = 0; p < Pixels; ++p) {
+      SPIKENET_UNROLL
+      for (std::size_t q = 0; q < Vectors; ++q)
+        sum[p][q] = range.starts ? load<V>(s.biases + channel + q * L) : load<V>(partial + p * block + q * L);
+    }
+    std::size_t begin = 0;  // of the term's entries
+    for (std::size_t i = 0; i < s.count; ++i) {
+      const term_view<Number>& term = s.terms[i];
+      const std::byte* const source = term.source + image * term.image + t * term.step;
+      if (term.diagonal) {
+        if (range.ends) {
+          SPIKENET_UNROLL
+          for (std::size_t p = 0; p < Pixels; ++p)
+            add_diagonal<Number>(sum[p], term, source + memory.windows[i][pixel + p], channel);
+        }
+        continue;
+      }
+      const std::size_t end = begin + term.runs_down * term.runs_across * term.run;
+      const std::size_t first = std::max(begin, range.first), last = std::min(end, range.last);
+      if (first < last) {
+        const std::uint8_t* x[Pixels];
+        SPIKENET_UNROLL
+        for (std::size_t p = 0; p < Pixels; ++p)
+          x[p] = reinterpret_cast<const std::uint8_t*>(source + memory.windows[i][pixel + p]);
+        add_look_ups<T>(sum, x, std::span<const std::uint32_t>(memory.taps + first, last - first),
+                        memory.tables.data() + (first - range.first) * table_rows * block);
+      }
+      begin = end;
+    }
+    if (range.ends) {
+      std::byte* const to = s.target + image * s.target_image + t * s.target_step;
+      SPIKENET_UNROLL
+      for (std::size_t p = 0; p < Pixels; ++p)
+        emit<Number, Reset>(s, sum[p], membrane[p], channel, to + memory.targets[pixel + p]);
+    } else {
+      SPIKENET_UNROLL
+      for (std::size_t p = 0; p < Pixels; ++p) {
+        SPIKENET_UNROLL
+        for (std::size_t q = 0; q < Vectors; ++q) store(partial + p * block + q * L, sum[p][q]);
+      }
+    }
+  }
+}
+
+// The tables of the entries in a range, for one block of channels.
+template <class Number, std::size_t Vectors>
+void build_tables(const stage_view<Number>& s, const look_up_memory_of<Number>& memory, const look_up_range& range,
+                  std::size_t channel) {
+  using T = typename arithmetic<Number>::sum;
+  using V = simd<T>;
+  constexpr std::size_t L = lanes<T>, block = Vectors * L;
+  T* table = memory.tables.data();
+  std::size_t begin = 0;
+  for (std::size_t i = 0; i < s.count; ++i) {
+    const term_view<Number>& term = s.terms[i];
+    if (term.diagonal) continue;
+    const std::size_t end = begin + term.runs_down * term.runs_across * term.run;
+    for (std::size_t entry = std::max(begin, range.first); entry < std::min(end, range.last); ++entry) {
+      T rows[8 * block];
+      for (std::size_t bit = 0; bit < 8; ++bit) {
+        SPIKENET_UNROLL
+        for (std::size_t q = 0; q < Vectors; ++q)
+          store(rows + bit * block + q * L,
+                load_as<V>(term.weights + ((entry - begin) * 8 + bit) * s.row_size + channel + q * L));
+      }
+      build_table<T, Vectors>(rows, 8, table);
+      table += table_rows * block;
+    }
+    begin = end;
+  }
+}
+
+template <class Number, class Reset, std::size_t Vectors>
+[[gnu::noinline]] void run_look_ups(const stage_view<Number>& s, const look_up_memory_of<Number>& memory,
+                                    std::size_t entries, std::size_t channel) {
+  using T = typename arithmetic<Number>::sum;
+  constexpr std::size_t block = Vectors * lanes<T>;
+  const std::size_t most = std::max<std::size_t>(1, memory.tables.size() / (table_rows * block));
+  const std::size_t slices = std::max<std::size_t>(1, (entries + most - 1) / most);
+  const std::size_t pixels = s.height * s.width;
+  const std::size_t chunk =
+      slices == 1 ? s.images : std::max<std::size_t>(1, memory.partial.size() / (s.steps * pixels * block));
+  for (std::size_t first_image = 0; first_image < s.images; first_image += chunk) {
+    for (std::size_t slice = 0; slice < slices; ++slice) {
+      const look_up_range range{slice * entries / slices,
+                                (slice + 1) * entries / slices,
+                                first_image,
+                                std::min(s.images, first_image + chunk),
+                                slice == 0,
+                                slice + 1 == slices};
+      build_tables<Number, Vectors>(s, memory, range, channel);
+      for (std::size_t image = range.first_image; image < range.last_image; ++image) {
+        // eight independent sums hide the latency of an addition
+        constexpr std::size_t P = std::max<std::size_t>(1, 8 / Vectors);
+        std::size_t pixel = 0;
+        for (; pixel + P <= pixels; pixel += P)
+          look_up_tile<Number, Reset, P, Vectors>(s, memory, range, image, pixel, channel);
+        for (; pixel < pixels; ++pixel)
+          look_up_tile<Number, Reset, 1, Vectors>(s, memory, range, image, pixel, channel);
+      }
+    }
+  }
+}
+
+// All sources must be spikes; the membranes start at 0.
+template <class Number, class Reset>
+void run_stage_by_tables(const stage_view<Number>& s, const look_up_memory_of<Number>& memory) {
+  using T = typename arithmetic<Number>::sum;
+  std::size_t entries = 0;
+  for (std::size_t i = 0; i < s.count; ++i) {
+    const term_view<Number>& term = s.terms[i];
+    for (std::size_t row = 0; row < s.height; ++row) {
+      for (std::size_t column = 0; column < s.width; ++column)
+        memory.windows[i][row * s.width + column] = static_cast<std::uint32_t>(row * term.row + column * term.column);
+    }
+    if (term.diagonal) continue;
+    for (std::size_t y = 0; y < term.runs_down; ++y) {
+      for (std::size_t x = 0; x < term.runs_across; ++x) {
+        for (std::size_t byte = 0; byte < term.run; ++byte)
+          memory.taps[entries++] = static_cast<std::uint32_t>(y * term.down + x * term.across + byte);
+      }
+    }
+  }
+  for (std::size_t row = 0; row < s.height; ++row) {
+    for (std::size_t column = 0; column < s.width; ++column)
+      memory.targets[row * s.width + column] = static_cast<std::uint32_t>(row * s.target_row + column * s.target_pixel);
+  }
+  constexpr std::size_t line = 64;  // a row of a table is one cache line at most
+  for_blocks<T, std::max<std::size_t>(1, line / simd_bytes)>(s.row_size, [&]<std::size_t Vectors>(std::size_t channel) {
+    run_look_ups<Number, Reset, Vectors>(s, memory, entries, channel);
+  });
+}
+
+// Means over windows; the one term says where they lie.
+template <class Number>
+void run_average(const stage_view<Number>& s) {
+  using number = arithmetic<Number>;
+  const term_view<Number>& term = s.terms[0];
+  const std::size_t size = term.runs_down * term.runs_across;
+  const std::size_t steps = s.changes ? s.steps : 1;
+  for (std::size_t image = 0; image < s.images; ++image) {
+    for (std::size_t t = 0; t < steps; ++t) {
+      for (std::size_t row = 0; row < s.height; ++row) {
+        for (std::size_t column = 0; column < s.width; ++column) {
+          const std::byte* const window =
+              term.source + image * term.image + t * term.step + row * term.row + column * term.column;
+          auto* const to = reinterpret_cast<typename number::value*>(
+              s.target + image * s.target_image + t * s.target_step + row * s.target_row + column * s.target_pixel);
+          for (std::size_t c = 0; c < s.channels; ++c) {
+            typename number::wide total{};
+            for (std::size_t y = 0; y < term.runs_down; ++y) {
+              for (std::size_t x = 0; x < term.runs_across; ++x) {
+                const std::byte* const pixel = window + y * term.down + x * term.across;
+                if (term.spikes)
+                  total += static_cast<typename number::wide>(std::to_integer<unsigned>(pixel[c / 8]) >> (c % 8) & 1u);
+                else
+                  total += reinterpret_cast<const typename number::value*>(pixel)[c];
+              }
+            }
+            to[c] = number::average(total, size);
+          }
+        }
+      }
+    }
+  }
+}
+
+}  // namespace spikenet::detail
+
+#if defined(__clang__)
+#pragma clang diagnostic pop
+#endif

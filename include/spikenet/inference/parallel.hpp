@@ -1,0 +1,57 @@
+// Inference by all cores: images are shared out among threads, each with a workspace of its own.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "spikenet/backend/cpu/thread_pool.hpp"
+#include "spikenet/core/error.hpp"
+#include "spikenet/inference/inference.hpp"
+
+namespace spikenet {
+
+// Architecture, Number and Images as of inference; Images is what one thread computes together. All memory is taken by
+// the constructor. The threads are the library's (set_cpu_threads); results do not depend on how many there are.
+template <class Architecture, class Number = float, std::size_t Images = 64>
+class parallel_inference {
+ public:
+  using model = inference<Architecture, Number, Images>;
+  using architecture = Architecture;
+  using number_type = Number;
+  using parameters = typename model::parameters;
+  using value = typename model::value;
+  using logit = typename model::logit;
+  static constexpr std::size_t classes = model::classes, image_size = model::image_size;
+
+  // The parameters must live as long.
+  explicit parallel_inference(const parameters& p) {
+    for (std::size_t i = 0; i < pool_->workers(); ++i) workers_.push_back(std::make_unique<model>(p));
+  }
+
+  // Logits [N, classes] of images [N, C, H, W], or [T, N, C, H, W]. Throws argument_error where their sizes do not fit.
+  void logits(std::span<const value> images, std::span<logit> result) {
+    const std::size_t count = images.size() / image_size;
+    if (images.size() != count * image_size || result.size() != count * classes) {
+      throw argument_error("inference: images of " + std::to_string(image_size) + " values have " +
+                           std::to_string(classes) + " logits each, but there are " + std::to_string(images.size()) +
+                           " values and " + std::to_string(result.size()) + " logits");
+    }
+    // Equal shares, as large as a workspace takes: each builds the tables once.
+    const std::size_t least = (count + Images - 1) / Images;
+    const std::size_t shares = std::min(count, (least + workers_.size() - 1) / workers_.size() * workers_.size());
+    pool_->run(shares, [&](std::size_t share, std::size_t worker) {
+      workers_[worker]->logits(images.data(), count, share * count / shares, (share + 1) * count / shares,
+                               result.data());
+    });
+  }
+
+ private:
+  std::shared_ptr<detail::thread_pool> pool_ = detail::shared_pool();
+  std::vector<std::unique_ptr<model>> workers_;
+};
+
+}  // namespace spikenet

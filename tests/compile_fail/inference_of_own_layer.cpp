@@ -1,0 +1,10 @@
+// expect: inference_cannot_run<.*my_layer>
+// expect: error: static.*spikenet: inference cannot run this layer
+#include <spikenet/inference/inference.hpp>
+
+using namespace spikenet;
+struct my_layer;
+using model = inference<architecture<timesteps<2>, image<1, 28, 28>, conv2d<16, 3>, my_layer, lif<>, global_avg_pool,
+                                     linear<10>>>;
+
+const std::size_t size = model::classes;
