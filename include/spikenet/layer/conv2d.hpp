@@ -117,7 +117,7 @@ struct conv2d : layer {
       c.backend.template conv2d_forward<geometry>(x.items(), x.data, slots[0].value, bias(), y.data);
     }
     void forward(context<Backend>& c, tensor<In, const value> x, tensor<output, scalar> y,
-                 const moments& m) requires makes_moments {
+                 const batch_moments& m) requires makes_moments {
       c.backend.template conv2d_forward<geometry>(x.items(), x.data, slots[0].value, bias(), y.data, m.mean,
                                                   m.variance);
     }

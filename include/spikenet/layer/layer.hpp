@@ -31,7 +31,7 @@
 // Where a tdBN that the backend fuses with its neurons follows, a layer may tell it the moments of its output:
 //
 //         static constexpr bool makes_moments = true
-//         void forward(context<Backend>&, x, y, const moments&)
+//         void forward(context<Backend>&, x, y, const batch_moments&)
 //
 // and may take the gradient by its output in parts, and
 // compute it where it needs it. Where `add` is true it then adds to gx what it would else write there:
@@ -108,7 +108,7 @@ struct affine_gradient {
 
 // Where to leave the mean and the biased variance of each channel of what a layer has written: a tdBN that follows needs
 // them while training.
-struct moments {
+struct batch_moments {
   double *mean = nullptr, *variance = nullptr;  // [channels], or null
 };
 

@@ -62,7 +62,7 @@ struct tdbn : layer {
       finish_backward(c, x, gy.data, gx, sums);
     }
 
-    moments input_moments() noexcept { return {batch_mean.data(), batch_variance.data()}; }
+    batch_moments input_moments() noexcept { return {batch_mean.data(), batch_variance.data()}; }
 
     // The parts that the fused stage shares. prepare: scale and shift of the affine map that this layer amounts to.
     // known: whoever wrote x has left its moments.

@@ -106,18 +106,18 @@ class chain {
     }
   }();
   static constexpr bool takes_moments = stage::takes_moments;
-  moments input_moments() noexcept requires takes_moments { return first_.norm.input_moments(); }
+  batch_moments input_moments() noexcept requires takes_moments { return first_.norm.input_moments(); }
 
   // known: the moments of x are where input_moments() says. of_output: where to leave those of y.
   void forward(context<Backend>& c, tensor<In, const in_value> x, tensor<output, out_value> y, bool known = false,
-               const moments& of_output = {}) {
+               const batch_moments& of_output = {}) {
     if constexpr (is_broken) {
     } else if constexpr (rest::length == 0) {
       forward_first(c, x, y, known, of_output);
     } else {
       const auto kept = keep<between>(kept_, x.batch);
       constexpr bool tell = stage::makes_moments && rest::takes_moments;
-      moments of_kept;
+      batch_moments of_kept;
       if constexpr (tell) {
         if (c.training) of_kept = rest_.input_moments();
       }
@@ -181,7 +181,7 @@ class chain {
 
  private:
   void forward_first(context<Backend>& c, tensor<In, const in_value> x, tensor<between, between_value> y, bool known,
-                     const moments& of_output) {
+                     const batch_moments& of_output) {
     if constexpr (stage::makes_moments) {
       first_.forward(c, x, y, of_output);
     } else if constexpr (stage::takes_moments) {

@@ -219,7 +219,7 @@ class fused_residual {
   void forward(context<Backend>& c, tensor<In, const in_value> x, tensor<output, out_value> y) {
     const auto kept = keep<norm_input>(kept_, x.batch);
     constexpr bool tell = head_type::makes_moments;
-    head_.forward(c, x, kept, false, tell && c.training ? stage_.norm.input_moments() : moments{});
+    head_.forward(c, x, kept, false, tell && c.training ? stage_.norm.input_moments() : batch_moments{});
     stage_.forward_with_residual(c, kept, y, shortcut_.forward(c, x).data, tell);
   }
 
@@ -312,8 +312,7 @@ struct basic_block : layer {
       std::conditional_t<map_shape<typename In::shape>, no_problem, conv2d_needs_a_map_of_channels_height_width>;
 
   template <class Backend, std::size_t T, class In>
-  struct module
-      : detail::layers_of_block<In::channels, Channels, Options...>::type::template module<Backend, T, In> {};
+  struct module : detail::layers_of_block<In::channels, Channels, Options...>::type::template module<Backend, T, In> {};
 };
 
 }  // namespace spikenet

@@ -64,7 +64,7 @@ struct single_stage {
     named_errors(&name, [&] { run(c, x, y); });
   }
   void forward(context<Backend>& c, tensor<In, const held<Backend, In>> x, tensor<output, scalar> y,
-               const moments& m) requires makes_moments {
+               const batch_moments& m) requires makes_moments {
     const profile_scope timed(c.times, pass::forward, name);
     module.forward(c, x, y, m);
   }

@@ -264,7 +264,7 @@ class spike_convolution {
     constexpr std::size_t all_blocks = G::groups * blocks;
     pool.run(all_blocks + items, [&](std::size_t item, std::size_t) {
       if (item < all_blocks) {
-        pack_weights(item / blocks, item % blocks * block, block, weight, bias, weights + item * weights_size);
+        pack_weights(item / blocks, item % blocks * block, weight, bias, weights + item * weights_size);
         return;
       }
       const std::size_t n = item - all_blocks;
@@ -465,8 +465,7 @@ class spike_convolution {
   }
 
   // packed: the bias, then for each byte of the group's channels and each tap 8 rows of weights, one for each bit.
-  static void pack_weights(std::size_t group, std::size_t first, std::size_t block, const T* weight, const T* bias,
-                           T* packed) {
+  static void pack_weights(std::size_t group, std::size_t first, const T* weight, const T* bias, T* packed) {
     const std::size_t channels = std::min(block, G::group_out - first);
     std::fill_n(packed, (1 + group_bytes * taps * 8) * block, T{});
     for (std::size_t j = 0; j < channels; ++j) {
@@ -572,18 +571,18 @@ class spike_convolution {
 
   // gy: the first of `channels` output channels of one item. map [met::rows, met::columns, gradient_block]
   static void pad_gradient(const T* gy, std::size_t channels, T* map) {
-    constexpr std::size_t block = gradient_block, row_size = met::columns * block, low = met::low;
+    constexpr std::size_t row_size = met::columns * gradient_block, low = met::low;
     map = std::fill_n(map, low * row_size, T{});
     for (std::size_t row = 0; row < G::out_height; ++row, gy += G::out_width * G::out_channels) {
-      map = std::fill_n(map, low * block, T{});
-      if (channels == block) {
-        for (std::size_t column = 0; column < G::out_width; ++column, map += block)
-          std::memcpy(map, gy + column * G::out_channels, block * sizeof(T));
+      map = std::fill_n(map, low * gradient_block, T{});
+      if (channels == gradient_block) {
+        for (std::size_t column = 0; column < G::out_width; ++column, map += gradient_block)
+          std::memcpy(map, gy + column * G::out_channels, gradient_block * sizeof(T));
       } else {
         for (std::size_t column = 0; column < G::out_width; ++column)
-          map = std::fill_n(std::copy_n(gy + column * G::out_channels, channels, map), block - channels, T{});
+          map = std::fill_n(std::copy_n(gy + column * G::out_channels, channels, map), gradient_block - channels, T{});
       }
-      map = std::fill_n(map, (met::columns - low - G::out_width) * block, T{});
+      map = std::fill_n(map, (met::columns - low - G::out_width) * gradient_block, T{});
     }
     std::fill_n(map, (met::rows - low - G::out_height) * row_size, T{});
   }
