@@ -8,11 +8,14 @@
 
 #include "catch.hpp"
 #include "spikenet/spikenet.hpp"
+#include "unit/neuron_recorder.hpp"
 #include "unit/support.hpp"
 
 using namespace spikenet;
 
 namespace {
+
+using test::neuron_recorder;
 
 template <class Backend>
 using net_t = network<Backend, timesteps<3>, image<1, 12, 12>, conv2d<16, 3>, tdbn<>, lif<>, basic_block<16>,
@@ -20,42 +23,13 @@ using net_t = network<Backend, timesteps<3>, image<1, 12, 12>, conv2d<16, 3>, td
 using fast = net_t<cpu<float>>;
 using plain = net_t<cpu<float, one_by_one, real_spikes, direct_convolution>>;
 
-// What every layer of neurons did: spikes and membrane potentials [T, N, size].
-struct recorder {
-  struct layer {
-    std::string name;
-    std::size_t size;
-    std::vector<float> spikes, membranes;
-  };
-  std::vector<layer> layers;
-
-  template <class Module, class In, class Scalar>
-  void operator()(const observation<Module, In, Scalar>& seen) {
-    if constexpr (requires { typename Module::dynamics; }) {
-      const auto k = seen.neurons.template constants<Scalar>();
-      const std::size_t step = seen.output.step_size();
-      layer made{seen.name, Module::output::size, {seen.output.data, seen.output.data + seen.output.size()}, {}};
-      made.membranes.resize(made.spikes.size());
-      for (std::size_t i = 0; i < step; ++i) {
-        Scalar u{}, o{};
-        for (std::size_t t = 0; t < Module::output::steps; ++t) {
-          u = Module::dynamics::membrane(u, o, seen.input.data[(In::steps == 1 ? 0 : t) * step + i], k);
-          o = seen.output.data[t * step + i];
-          made.membranes[t * step + i] = u;
-        }
-      }
-      layers.push_back(std::move(made));
-    }
-  }
-};
-
 struct comparison {
   std::size_t same = 0, different = 0;  // images whose neurons all fired alike, and others
   double distance = 0;                  // from the threshold, of what differed first
   double logits = 0;                    // largest difference of an image whose neurons all fired alike
 };
 
-comparison compare(const recorder& a, const recorder& b, const std::vector<float>& logits_a,
+comparison compare(const neuron_recorder& a, const neuron_recorder& b, const std::vector<float>& logits_a,
                    const std::vector<float>& logits_b, std::size_t images, double threshold) {
   comparison result;
   REQUIRE(a.layers.size() == b.layers.size());
@@ -84,7 +58,7 @@ comparison compare(const recorder& a, const recorder& b, const std::vector<float
 }
 
 template <class Net>
-std::vector<float> watched(Net& net, const std::vector<float>& images, recorder& seen) {
+std::vector<float> watched(Net& net, const std::vector<float>& images, neuron_recorder& seen) {
   const auto logits = net.evaluate(images, seen);
   return {logits.begin(), logits.end()};
 }
@@ -104,7 +78,7 @@ TEST_CASE("in float, fast kernels differ by rounding, or from a neuron at its th
     test::copy_tensors(b, a);
     a.compute_gradients(images, labels);
     b.compute_gradients(images, labels);
-    recorder in_training_a, in_training_b;
+    neuron_recorder in_training_a, in_training_b;
     a.for_each_output(in_training_a);
     b.for_each_output(in_training_b);
     const std::vector<float> logits_a(a.logits().begin(), a.logits().end()),
@@ -121,7 +95,7 @@ TEST_CASE("in float, fast kernels differ by rounding, or from a neuron at its th
     }
 
     test::copy_tensors(b, a);
-    recorder seen_a, seen_b;
+    neuron_recorder seen_a, seen_b;
     const auto evaluated_a = watched(a, images, seen_a), evaluated_b = watched(b, images, seen_b);
     const comparison evaluation = compare(seen_a, seen_b, evaluated_a, evaluated_b, batch, neurons.threshold);
     CHECK(evaluation.distance < 1e-5);

@@ -17,6 +17,7 @@
 #include "spikenet/inference/fold.hpp"
 #include "spikenet/inference/parallel.hpp"
 #include "spikenet/spikenet.hpp"
+#include "unit/neuron_recorder.hpp"
 #include "unit/support.hpp"
 
 using namespace spikenet;
@@ -203,33 +204,6 @@ TEST_CASE("a network with a value that is not finite cannot be folded", "[infere
 
 namespace {
 
-// The spikes of every layer, [T, N, size], and for the network the membrane potentials.
-struct seen_layer {
-  std::size_t size = 0;
-  std::vector<float> spikes, membranes;
-};
-struct network_recorder {
-  std::vector<seen_layer> layers;
-  template <class Module, class In, class Scalar>
-  void operator()(const observation<Module, In, Scalar>& seen) {
-    if constexpr (requires { typename Module::dynamics; }) {
-      const auto k = seen.neurons.template constants<Scalar>();
-      const std::size_t step = seen.output.step_size();
-      seen_layer made{Module::output::size, {seen.output.data, seen.output.data + seen.output.size()}, {}};
-      made.membranes.resize(made.spikes.size());
-      for (std::size_t i = 0; i < step; ++i) {
-        Scalar u{}, o{};
-        for (std::size_t t = 0; t < Module::output::steps; ++t) {
-          u = Module::dynamics::membrane(u, o, seen.input.data[(In::steps == 1 ? 0 : t) * step + i], k);
-          o = seen.output.data[t * step + i];
-          made.membranes[t * step + i] = u;
-        }
-      }
-      layers.push_back(std::move(made));
-    }
-  }
-};
-
 }  // namespace
 
 TEST_CASE("inference in float differs by rounding, or from a neuron at its threshold on", "[inference][parity]") {
@@ -246,14 +220,14 @@ TEST_CASE("inference in float differs by rounding, or from a neuron at its thres
   std::size_t alike = 0;
   for (std::uint64_t round = 0; round < 12; ++round) {
     const auto images = test::normal<float>(batch * one::image_size, round + 1);
-    network_recorder expected;
+    test::neuron_recorder expected;
     const auto logits = net.evaluate(images, expected);
     const auto compare = [&](auto& run) {
       std::vector<float> actual(logits.size());
       std::vector<bool> differs(batch, false);
       double distance = 0;
       run.logits(images.data(), batch, actual.data(), [&](const fired_layer& layer) {
-        const seen_layer& other = expected.layers.at(layer.index);
+        const test::neuron_recorder::layer& other = expected.layers.at(layer.index);
         REQUIRE(other.size == layer.channels * layer.height * layer.width);
         for (std::size_t n = 0; n < layer.images; ++n) {
           const std::size_t image = layer.first_image + n;
