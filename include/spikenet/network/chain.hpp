@@ -7,6 +7,7 @@
 #include <concepts>
 #include <cstddef>
 #include <string>
+#include <type_traits>
 
 #include "spikenet/layer/layer.hpp"
 #include "spikenet/network/check.hpp"
@@ -56,6 +57,7 @@ template <class Backend, std::size_t T, std::size_t Index, class In>
 class chain<Backend, T, Index, In> {
  public:
   using output = In;
+  using last_stage = void;
   static constexpr std::size_t length = 0;
   static constexpr std::size_t largest_between = 0;
   static constexpr bool makes_affine_gradient = false, takes_moments = false;
@@ -81,30 +83,19 @@ class chain {
   using in_value = held<Backend, In>;
   using out_value = held<Backend, output>;
   static constexpr std::size_t length = 1 + rest::length;
+  using last_stage = std::conditional_t<rest::length == 0, stage, typename rest::last_stage>;
   // The largest signal between two stages, in values of one image over all its timesteps.
   static constexpr std::size_t largest_between =
       rest::length == 0 ? 0 : std::max(between::steps * between::size, rest::largest_between);
 
   // Gradients in parts (see affine_gradient): whether the last stage takes that by its output so, the first can leave
   // that by its input so, and the first can add to that by its input.
-  static constexpr bool takes_affine_gradient = [] {
-    if constexpr (rest::length == 0) {
-      return stage::takes_affine_gradient;
-    } else {
-      return rest::takes_affine_gradient;
-    }
-  }();
+  static constexpr bool takes_affine_gradient = last_stage::takes_affine_gradient;
   static constexpr bool makes_affine_gradient = stage::makes_affine_gradient;
   static constexpr bool adds_gradient = stage::takes_affine_gradient && rest::makes_affine_gradient;
 
   // Moments: whether the last stage tells those of its output, and the first takes those of its input.
-  static constexpr bool makes_moments = [] {
-    if constexpr (rest::length == 0) {
-      return stage::makes_moments;
-    } else {
-      return rest::makes_moments;
-    }
-  }();
+  static constexpr bool makes_moments = last_stage::makes_moments;
   static constexpr bool takes_moments = stage::takes_moments;
   batch_moments input_moments() noexcept requires takes_moments { return first_.norm.input_moments(); }
 
