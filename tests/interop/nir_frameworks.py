@@ -20,6 +20,7 @@ TIMESTEPS = 8
 
 def snntorch_network():
     import snntorch
+    from snntorch import utils
     from snntorch.export_nir import export_to_nir
 
     def leaky(shape, threshold):
@@ -33,7 +34,7 @@ def snntorch_network():
     graph = export_to_nir(net, torch.zeros(1, 1, 4, 4), ignore_dims=[0])
 
     def run(frames):
-        snntorch.utils.reset(net)  # the export has run it
+        utils.reset(net)  # the export has run it
         spikes = {}
         for frame in frames:
             x = frame[None]
