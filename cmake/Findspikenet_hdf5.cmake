@@ -11,7 +11,7 @@ include(FindPackageHandleStandardArgs)
 find_package_handle_standard_args(spikenet_hdf5 REQUIRED_VARS SPIKENET_HDF5_LIBRARY SPIKENET_HDF5_INCLUDE_DIR
                                   VERSION_VAR spikenet_hdf5_VERSION)
 if(spikenet_hdf5_FOUND AND NOT TARGET spikenet::hdf5)
-  add_library(spikenet::hdf5 UNKNOWN IMPORTED)
+  add_library(spikenet::hdf5 UNKNOWN IMPORTED GLOBAL)
   set_target_properties(spikenet::hdf5 PROPERTIES IMPORTED_LOCATION "${SPIKENET_HDF5_LIBRARY}"
                                                   INTERFACE_INCLUDE_DIRECTORIES "${SPIKENET_HDF5_INCLUDE_DIR}")
 endif()
