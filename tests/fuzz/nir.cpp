@@ -83,6 +83,26 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   return 0;
 }
 
-extern "C" std::size_t LLVMFuzzerCustomMutator(std::uint8_t* data, std::size_t size, std::size_t max_size, unsigned int) {
-  return LLVMFuzzerMutate(data, size, max_size);
+// A line left out, repeated or moved, a number made another one; or any bytes.
+extern "C" std::size_t LLVMFuzzerCustomMutator(std::uint8_t* data, std::size_t size, std::size_t max_size,
+                                               unsigned int seed) {
+  spikenet::random_stream random{spikenet::seed{seed}};
+  const auto below = [&](std::size_t bound) { return random.below(static_cast<std::uint32_t>(bound)); };
+  if (size == 0 || below(4) == 0) return LLVMFuzzerMutate(data, size, max_size);
+  std::string text(reinterpret_cast<const char*>(data), size);
+  if (below(2) == 0) {
+    const std::size_t at = text.find_first_of("0123456789", below(size));
+    if (at == std::string::npos) return LLVMFuzzerMutate(data, size, max_size);
+    text[at] = static_cast<char>('0' + below(10));
+    if (below(4) == 0) text.insert(at, std::string(1 + below(10), text[at]));
+  } else {
+    const std::size_t first = text.rfind('\n', below(size)) + 1, end = std::min(text.find('\n', first), size - 1) + 1;
+    const std::string line = text.substr(std::min(first, size), end - std::min(first, end));
+    const std::uint32_t what = below(3);
+    if (what < 2) text.erase(std::min(first, size), line.size());
+    if (what > 0) text.insert(text.rfind('\n', below(text.size() + 1)) + 1, line);
+  }
+  text.resize(std::min(text.size(), max_size));
+  std::copy(text.begin(), text.end(), data);
+  return text.size();
 }

@@ -33,7 +33,7 @@ class hdf5_builder {
     const spikenet::nir::detail::in_hdf5 entered;
     using object = spikenet::nir::detail::hdf5_object;
     const object access{H5Pcreate(H5P_FILE_ACCESS), H5Pclose};
-    H5Pset_fapl_core(access.id(), 1 << 12, false);
+    H5Pset_fapl_core(access.id(), 1 << 16, false);
     if (!base.empty()) H5Pset_file_image(access.id(), const_cast<std::byte*>(base.data()), base.size());
     const object file{base.empty() ? H5Fcreate("/dev/null/image", H5F_ACC_TRUNC, H5P_DEFAULT, access.id())
                                    : H5Fopen("/dev/null/image", H5F_ACC_RDWR, access.id()),

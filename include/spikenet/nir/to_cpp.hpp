@@ -33,7 +33,7 @@ struct cpp_options {
   std::size_t timesteps = 10;     // the default of the network's argument
   bool same_input = false;        // an image, the same at every timestep, and not a frame for each
   std::string name_space = "model";
-  std::string source;             // what the header says that it was made from
+  std::string source = {};        // what the header says that it was made from
 };
 
 namespace detail {
