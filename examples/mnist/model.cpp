@@ -4,6 +4,7 @@
 #include <spikenet/core/error.hpp>
 #include <spikenet/dsrn.hpp>
 #include <spikenet/io/state_dict.hpp>
+#include <spikenet/nir/export.hpp>
 
 namespace mnist {
 
@@ -54,6 +55,7 @@ class model_of final : public model {
     net_.for_each_parameter([&](const spikenet::tensor_info& info, std::span<float> values,
                                 std::span<float> gradients) { f(info.name, values, gradients); });
   }
+  spikenet::nir::graph nir_graph(double dt) const override { return spikenet::nir::to_graph(net_, dt); }
   std::size_t parameter_count() const override { return net_.parameter_count(); }
 
  private:

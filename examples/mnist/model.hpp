@@ -15,6 +15,7 @@
 #include <spikenet/io/import.hpp>
 #include <spikenet/io/safetensors.hpp>
 #include <spikenet/network/network.hpp>
+#include <spikenet/nir/graph.hpp>
 #include <spikenet/training/monitor.hpp>
 #include <spikenet/training/optimizer.hpp>
 #include <string>
@@ -72,6 +73,8 @@ class model {
   using parameter_visitor =
       std::function<void(const std::string& name, std::span<const float> values, std::span<const float> gradients)>;
   virtual void for_each_parameter(const parameter_visitor& f) = 0;
+  // See spikenet/nir/export.hpp.
+  virtual spikenet::nir::graph nir_graph(double dt) const = 0;
   virtual std::size_t parameter_count() const = 0;
 };
 

@@ -123,8 +123,7 @@ class lone_layer {
     values gx(x.size(), nan<scalar>);
     const auto in = as_held<In>(c, x, batch);
     const auto out = as_held<output>(c, y, batch);
-    stage_.backward(c, {in.data(), batch}, {out.data(), batch}, spikenet::tensor<output, const scalar>{gy.data(), batch},
-                    {gx.data(), batch});
+    stage_.backward(c, {in.data(), batch}, {out.data(), batch}, {gy.data(), batch}, {gx.data(), batch});
     return gx;
   }
 
