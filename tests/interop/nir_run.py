@@ -72,7 +72,7 @@ def compare(directory, framework, graph, neurons):
     names = {plain(name): name for name in neurons}
     for name, module in net.named_modules():
         if isinstance(module, cell_type):
-            module.register_forward_hook(hook(names[plain(name)]))
+            module.register_forward_hook(hook(names[plain(name.removesuffix(".module"))]))  # SpikingJelly wraps them
     reset()
     steps = next(value.shape[0] for name, value in expected.items() if name.startswith("spikes."))
     outputs = []
