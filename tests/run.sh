@@ -47,7 +47,8 @@ stage "clang, optimised: configure" configure clang clang "${few[@]}" -D SPIKENE
 stage "clang, optimised: build" build clang --target isa_tests gradient_tests golden_check_4x2
 stage "clang, optimised: test" run clang --label-regex '^(isa|gradient|golden|compile_fail)$' --exclude-regex isa/neon
 
-stage "g++: configure" configure release gcc -D CMAKE_CXX_COMPILER=g++
+# One size more than the one that is trained, for what chooses among sizes.
+stage "g++: configure" configure release gcc -D CMAKE_CXX_COMPILER=g++ -D "SPIKENET_MNIST_SIZES=16x2;32x2"
 stage "g++: build" build gcc
 echo
 echo "== g++: test"

@@ -40,7 +40,9 @@ class model_of final : public model {
   void save(const std::filesystem::path& path, const spikenet::safetensors_metadata& metadata) override {
     spikenet::save_state_dict(net_, path, metadata);
   }
-  void load(const spikenet::safetensors_file& file) override { spikenet::load_state_dict(net_, file); }
+  void load(const spikenet::safetensors_file& file, std::optional<spikenet::library> from) override {
+    from ? spikenet::import_state_dict(net_, file, *from) : spikenet::load_state_dict(net_, file);
+  }
   void save_checkpoint(const std::filesystem::path& directory, const optimizer& rule,
                        const spikenet::training_state& state, const spikenet::safetensors_metadata& metadata) override {
     std::visit([&](const auto& chosen) { spikenet::save_checkpoint(net_, chosen, directory, state, metadata); }, rule);

@@ -12,6 +12,7 @@
 #include <span>
 #include <spikenet/core/random.hpp>
 #include <spikenet/io/checkpoint.hpp>
+#include <spikenet/io/import.hpp>
 #include <spikenet/io/safetensors.hpp>
 #include <spikenet/network/network.hpp>
 #include <spikenet/nir/graph.hpp>
@@ -61,7 +62,8 @@ class model {
   // The same, and the monitor watches.
   virtual std::span<const float> evaluate(std::span<const float> images, spikenet::monitor& monitor) = 0;
   virtual void save(const std::filesystem::path& path, const spikenet::safetensors_metadata& metadata) = 0;
-  virtual void load(const spikenet::safetensors_file& file) = 0;
+  // From its own file, or from another library's.
+  virtual void load(const spikenet::safetensors_file& file, std::optional<spikenet::library> from = std::nullopt) = 0;
   virtual void save_checkpoint(const std::filesystem::path& directory, const optimizer& rule,
                                const spikenet::training_state& state,
                                const spikenet::safetensors_metadata& metadata) = 0;

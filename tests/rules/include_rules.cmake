@@ -23,6 +23,7 @@ set(allowed_backend/cpu/simd.hpp intrinsics)
 set(allowed_data/idx.hpp zlib)
 set(allowed_io/checkpoint.hpp openssl)
 set(allowed_io/event_file.hpp png)
+set(allowed_io/import.hpp neuron)
 set(allowed_nir/file.hpp io hdf5)
 # include/spikenet/*.hpp, the headers that users include: any folder.
 set(allowed_entry core neuron backend backend/cpu layer network training data io inference nir)

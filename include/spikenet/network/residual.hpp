@@ -107,7 +107,7 @@ class residual_shortcut {
     if constexpr (!is_identity) {
       scalar* through = gx ? c.scratch.take(gx.size()) : nullptr;
       if (gx) ++taken;
-      stage_.backward(c, x, result(x), tensor<output, const scalar>{gy, x.batch}, {through, x.batch});
+      stage_.backward(c, x, result(x), {gy, x.batch}, {through, x.batch});
       gy = through;
     }
     if (gx) {
@@ -164,7 +164,7 @@ class plain_residual {
     const tensor<sum, const scalar> total{sum_kept_.data(), x.batch};
     const tensor<sum, scalar> gsum{c.scratch.take(total.size()), x.batch};
     join_.backward(c, total, y, gy, gsum);
-    main_.run_back(c, x, {main_kept_.data(), x.batch}, tensor<main_output, const scalar>{gsum.data, x.batch}, gx);
+    main_.run_back(c, x, {main_kept_.data(), x.batch}, {gsum.data, x.batch}, gx);
     shortcut_.template backward<sum::steps>(c, x, gsum.data, gx);
     c.scratch.give_back(1);
   }

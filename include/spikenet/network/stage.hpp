@@ -72,13 +72,13 @@ struct single_stage {
     }
   }
   // Value: scalar, if gy may be written over, or const scalar.
-  template <class Value>
+  template <class Value = const scalar>
   void backward(context<Backend>& c, tensor<In, const held<Backend, In>> x,
                 tensor<output, const held<Backend, output>> y, tensor<output, Value> gy, tensor<In, scalar> gx) {
     const profile_scope timed(c.times, pass::backward, name);
     run_back(c, x, y, gy, gx);
   }
-  template <class Value>
+  template <class Value = const scalar>
   void run_back(context<Backend>& c, tensor<In, const held<Backend, In>> x,
                 tensor<output, const held<Backend, output>> y, tensor<output, Value> gy, tensor<In, scalar> gx) {
     const input_view in(c, x);
