@@ -117,7 +117,8 @@ template <class Number, class Reset, class V, std::size_t Vectors>
 // sum += each channel of a pixel times its unit.
 template <class Number, class V, std::size_t Vectors>
 [[gnu::always_inline]] inline void add_diagonal(V (&sum)[Vectors], const term_view<Number>& term, const std::byte* pixel,
-                                                std::size_t channel) {
+                                                std::size_t channel,
+                                                const typename arithmetic<Number>::neurons& k) {
   using number = arithmetic<Number>;
   using T = typename number::sum;
   constexpr std::size_t L = lanes<T>;
@@ -128,11 +129,11 @@ template <class Number, class V, std::size_t Vectors>
     SPIKENET_UNROLL
     for (std::size_t q = 0; q < Vectors; ++q)
       sum[q] += lanes_from<T, V>(static_cast<unsigned>(bits >> (q * L))) * load<V>(term.units + channel + q * L);
-  } else if constexpr (std::same_as<typename number::value, T>) {
+  } else {
     const T* const values = reinterpret_cast<const T*>(pixel) + channel;
     SPIKENET_UNROLL
     for (std::size_t q = 0; q < Vectors; ++q)
-      sum[q] += load<V>(values + q * L) * load<V>(term.units + channel + q * L);
+      number::add_products(sum[q], load<V>(values + q * L), load<V>(term.units + channel + q * L), k);
   }
 }
 
@@ -266,7 +267,7 @@ template <class Number, class Reset, std::size_t Pixels, std::size_t Vectors>
         SPIKENET_UNROLL
         for (std::size_t p = 0; p < Pixels; ++p) {
           if (term.diagonal)
-            add_diagonal<Number>(sum[p], term, window + p * term.column, channel);
+            add_diagonal<Number>(sum[p], term, window + p * term.column, channel, s.constants);
           else
             add_rows<Number>(sum[p], term, window + p * term.column, s.row_size, channel, list);
         }
@@ -375,7 +376,7 @@ template <class Number, class Reset, std::size_t Pixels, std::size_t Vectors>
         if (range.ends) {
           SPIKENET_UNROLL
           for (std::size_t p = 0; p < Pixels; ++p)
-            add_diagonal<Number>(sum[p], term, source + memory.windows[i][pixel + p], channel);
+            add_diagonal<Number>(sum[p], term, source + memory.windows[i][pixel + p], channel, s.constants);
         }
         continue;
       }
@@ -521,7 +522,7 @@ void run_average(const stage_view<Number>& s) {
                   total += reinterpret_cast<const typename number::value*>(pixel)[c];
               }
             }
-            to[c] = number::average(total, size);
+            to[c] = number::average(total, size, term.spikes);
           }
         }
       }
