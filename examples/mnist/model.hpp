@@ -19,6 +19,11 @@
 #include <string>
 #include <variant>
 
+namespace spikenet {
+struct header_options;
+struct normalise;
+}  // namespace spikenet
+
 namespace mnist {
 
 // What every network of this program takes and gives.
@@ -33,6 +38,8 @@ struct model_options {
   double tau = 0.25;                     // what is left of their potential after one timestep
   double a = 0.5;                        // half the width of the surrogate's window
 };
+
+class deployed;  // deployed.hpp
 
 using optimizer = std::variant<spikenet::adam, spikenet::sgd>;
 
@@ -71,6 +78,13 @@ class model {
       std::function<void(const std::string& name, std::span<const float> values, std::span<const float> gradients)>;
   virtual void for_each_parameter(const parameter_visitor& f) = 0;
   virtual std::size_t parameter_count() const = 0;
+  // The network's inference, as it is now. number: "float", "double", or "int8", which is spikenet::quantised.
+  virtual std::unique_ptr<deployed> deploy(const std::string& number,
+                                           const spikenet::normalise& normalisation) const = 0;
+  // The network's inference as C++: see spikenet/export/header.hpp. number: "float"; or "int8", which takes the bytes of
+  // images, and for which the normalisation becomes a part of the network.
+  virtual void write_header(const std::filesystem::path& path, const std::string& number,
+                            const spikenet::normalise& normalisation, spikenet::header_options options) const = 0;
 };
 
 // Why there is no network of this size in the program, and how to get one; nothing where there is one.

@@ -17,9 +17,11 @@ set(allowed_training core network)
 set(allowed_data core network)
 set(allowed_io core network json posix)
 set(allowed_inference core neuron layer network backend/cpu)
+set(allowed_export core inference io)
 # Single headers that may include more.
 set(allowed_backend/cpu/simd.hpp intrinsics)
 set(allowed_data/idx.hpp zlib)
+set(allowed_inference/quantise.hpp data)
 set(allowed_io/checkpoint.hpp openssl)
 set(allowed_io/event_file.hpp png)
 # include/spikenet/*.hpp, the headers that users include: any folder.
