@@ -280,6 +280,9 @@ class inference {
       v.across = term.dilation * pixel;
       v.run = s.pixel_size();
     }
+    v.taps = term.kernel_width;
+    v.along = term.dilation * pixel;
+    v.pixel = s.pixel_size();
     if (term.diagonal)
       v.units = parameters_->units.data() + term.first_weight;
     else
