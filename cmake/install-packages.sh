@@ -46,6 +46,8 @@ has_clang_sanitizers() {
 
 has_qemu_aarch64() { command -v qemu-aarch64 || command -v qemu-aarch64-static; }
 
+has_arm_library() { printf '#include <array>\n#include <cstdlib>\n' | arm-none-eabi-g++ -std=c++17 -x c++ -E -; }
+
 # As the tests look for it: tests/interop/CMakeLists.txt.
 has_pytorch() { python3 -c 'import torch' || /usr/bin/python3 -c 'import torch'; }
 
@@ -84,6 +86,9 @@ for group in "$@"; do
         need g++-aarch64-linux-gnu "the compiler for the tests on NEON" has_command aarch64-linux-gnu-g++
         need qemu-user "the emulator that runs the tests on NEON" has_qemu_aarch64
       fi
+      need gcc-arm-none-eabi "the compiler for the tests on a Cortex-M" has_command arm-none-eabi-g++
+      need libstdc++-arm-none-eabi-newlib "the standard library of that compiler" has_arm_library
+      need qemu-system-arm "the emulator that runs the tests on a Cortex-M" has_command qemu-system-arm
       need python3-torch "PyTorch, which the network is compared with" has_pytorch
       ;;
     benchmarks)

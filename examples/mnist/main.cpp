@@ -194,6 +194,36 @@ void add_profile_options(CLI::App& app, mnist::profile_options& o) {
   app.add_option("--repeat", o.steps, "Steps to take the mean of")->check(whole_number(1, 10'000));
 }
 
+void add_infer_options(CLI::App& app, mnist::infer_options& o) {
+  app.option_defaults()->group("Program");
+  app.add_option("--checkpoint", o.checkpoint, "The model.safetensors of a training")
+      ->required()
+      ->check(CLI::ExistingFile);
+  app.add_option("--data", o.data, "Directory with the test images and labels, plain or gzip")
+      ->check(CLI::ExistingDirectory);
+  app.add_option("--number", o.number, "What it computes with")->check(CLI::IsMember({"float", "double", "int8"}));
+  app.add_option("--images", o.images, "Use only that many test images")->check(count);
+  app.add_option("--batch", o.batch, "Images that are computed together")->check(count);
+  app.add_option("--repeat", o.repeat, "Passes over the images, of which the fastest counts")
+      ->check(whole_number(1, 10'000));
+  app.add_option("--early_exit", o.early_exit, "Stop an image as soon as its largest logit leads by that much")
+      ->check(not_negative);
+  app.add_option("--chart", o.chart, "File for a chart of accuracy over timesteps, as that margin varies")
+      ->check(accept("a file", [](const std::string& text) { return !text.empty() && text.back() != '/'; }));
+}
+
+void add_export_options(CLI::App& app, mnist::export_options& o) {
+  app.option_defaults()->group("Program");
+  app.add_option("--checkpoint", o.checkpoint, "The model.safetensors of a training")
+      ->required()
+      ->check(CLI::ExistingFile);
+  app.add_option("--header", o.header, "The file to write")
+      ->required()
+      ->check(accept("a file", [](const std::string& text) { return !text.empty() && text.back() != '/'; }));
+  app.add_option("--number", o.number, "What it computes with; int8 takes the bytes of images")->check(CLI::IsMember({"float", "int8"}));
+  app.add_option("--name", o.name, "Of its namespace");
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -234,12 +264,21 @@ int main(int argc, char** argv) {
   CLI::App& profile = *app.add_subcommand("profile", "Shows how long each layer takes, in training and in evaluation");
   add_profile_options(profile, profile_options);
 
+  mnist::infer_options infer_options;
+  CLI::App& infer = *app.add_subcommand("infer", "Runs a network that train has saved as it is deployed: speed, memory");
+  add_infer_options(infer, infer_options);
+
+  mnist::export_options export_options;
+  CLI::App& exported = *app.add_subcommand("export", "Writes a network that train has saved as C++, for small devices");
+  add_export_options(exported, export_options);
+
   bool no_cuda = false;
   for (const auto& [command, threads] : {std::pair{&train, &train_options.threads},
                                          {&sweep, &sweep_options.train.threads},
                                          {&test, &test_options.threads},
                                          {&rates, &rates_options.threads},
-                                         {&profile, &profile_options.threads}}) {
+                                         {&profile, &profile_options.threads},
+                                         {&infer, &infer_options.threads}}) {
     command->add_option("--threads", *threads, "To compute with; 0: one for each core")->check(whole_number(0, 1024));
     command->add_flag("--no_cuda", no_cuda, "Compute on the CPU, which is all there is");
   }
@@ -247,7 +286,8 @@ int main(int argc, char** argv) {
   try {
     app.parse(argc, argv);
     if (app.get_subcommands().empty())
-      throw CLI::RequiredError("A command, train or test or sweep or import or firing-rates or profile,");
+      throw CLI::RequiredError(
+          "A command, train or test or sweep or import or firing-rates or profile or infer or export,");
     for (const CLI::Option* option : train.get_options())
       if (option->count() > 0) train_options.given.insert(option->get_single_name());
     const mnist::model_options& asked = sweep.parsed() ? sweep_options.train.model : train_options.model;
@@ -267,6 +307,8 @@ int main(int argc, char** argv) {
     if (import_command.parsed()) mnist::import_weights(import_options);
     if (rates.parsed()) mnist::firing_rates(rates_options);
     if (profile.parsed()) mnist::profile(profile_options);
+    if (infer.parsed()) mnist::infer(infer_options);
+    if (exported.parsed()) mnist::export_network(export_options);
     return 0;
   } catch (const std::bad_alloc&) {
     std::fprintf(stderr, "spikenet-mnist: There is not enough memory; smaller batches need less.\n");

@@ -3,8 +3,14 @@
 
 #include <spikenet/core/error.hpp>
 #include <spikenet/dsrn.hpp>
+#include <spikenet/export/header.hpp>
+#include <spikenet/inference/fold.hpp>
+#include <spikenet/inference/inference.hpp>
+#include <spikenet/inference/quantise.hpp>
 #include <spikenet/io/state_dict.hpp>
 #include <spikenet/nir/export.hpp>
+
+#include "deployed.hpp"
 
 namespace mnist {
 
@@ -57,6 +63,27 @@ class model_of final : public model {
   }
   spikenet::nir::graph nir_graph(double dt) const override { return spikenet::nir::to_graph(net_, dt); }
   std::size_t parameter_count() const override { return net_.parameter_count(); }
+  std::unique_ptr<deployed> deploy(const std::string& number, const spikenet::normalise& normalisation) const override {
+    if (number == "int8")
+      return std::make_unique<deployed_as<Network, spikenet::quantised<std::uint8_t>>>(net_, normalisation);
+    if (number == "float") return std::make_unique<deployed_as<Network, float>>(net_, normalisation);
+    if (number == "double") return std::make_unique<deployed_as<Network, double>>(net_, normalisation);
+    throw spikenet::argument_error("There is no inference in \"" + number + "\": it is float, double or int8.");
+  }
+  void write_header(const std::filesystem::path& path, const std::string& number,
+                    const spikenet::normalise& normalisation, spikenet::header_options options) const override {
+    using in_float = spikenet::inference<typename Network::architecture, float>;
+    using of_bytes = spikenet::inference<typename Network::architecture, spikenet::quantised<std::uint8_t>>;
+    if (number == "int8") {
+      spikenet::write_header<of_bytes>(*spikenet::quantise<of_bytes>(net_, normalisation), path, options);
+    } else if (number == "float") {
+      for (unsigned byte = 0; byte < 256; ++byte)
+        options.values_of_bytes.push_back(normalisation(static_cast<std::uint8_t>(byte), 0));
+      spikenet::write_header<in_float>(*spikenet::fold<in_float>(net_), path, options);
+    } else {
+      throw spikenet::argument_error("There is no inference in \"" + number + "\": it is float or int8.");
+    }
+  }
 
  private:
   Network net_;

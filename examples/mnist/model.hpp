@@ -21,6 +21,11 @@
 #include <string>
 #include <variant>
 
+namespace spikenet {
+struct header_options;
+struct normalise;
+}  // namespace spikenet
+
 namespace mnist {
 
 // What every network of this program takes and gives.
@@ -35,6 +40,8 @@ struct model_options {
   double tau = 0.25;                     // what is left of their potential after one timestep
   double a = 0.5;                        // half the width of the surrogate's window
 };
+
+class deployed;  // deployed.hpp
 
 using optimizer = std::variant<spikenet::adam, spikenet::sgd>;
 
@@ -76,6 +83,13 @@ class model {
   // See spikenet/nir/export.hpp.
   virtual spikenet::nir::graph nir_graph(double dt) const = 0;
   virtual std::size_t parameter_count() const = 0;
+  // The network's inference, as it is now. number: "float", "double", or "int8", which is spikenet::quantised.
+  virtual std::unique_ptr<deployed> deploy(const std::string& number,
+                                           const spikenet::normalise& normalisation) const = 0;
+  // The network's inference as C++: see spikenet/export/header.hpp. number: "float"; or "int8", which takes the bytes of
+  // images, and for which the normalisation becomes a part of the network.
+  virtual void write_header(const std::filesystem::path& path, const std::string& number,
+                            const spikenet::normalise& normalisation, spikenet::header_options options) const = 0;
 };
 
 // Why there is no network of this size in the program, and how to get one; nothing where there is one.
