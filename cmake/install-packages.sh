@@ -33,6 +33,9 @@ has_one_header() {
   return 1
 }
 
+# Where Debian keeps it, and where others do; as cmake/Findspikenet_hdf5.cmake.
+has_hdf5() { has_one_header hdf5.h hdf5/serial/hdf5.h; }
+
 has_clang_sanitizers() {
   local out status=0
   out=$(mktemp)
@@ -66,6 +69,7 @@ for group in "$@"; do
       need libpng-dev "libpng, the images in event files" has_header png.h
       need libssl-dev "OpenSSL, the check sums of data files and checkpoints" has_header openssl/evp.h
       need libcli11-dev "CLI11, the command line" has_header CLI/CLI.hpp
+      need libhdf5-dev "HDF5, the files of spikenet-nir" has_hdf5
       need libcairo2-dev "cairo, draws the charts" has_one_header cairo/cairo-svg.h cairo-svg.h
       ;;
     tests)
@@ -77,6 +81,7 @@ for group in "$@"; do
       need nlohmann-json3-dev "JSON, the header of safetensors files" has_header nlohmann/json.hpp
       need libpng-dev "libpng, the images in event files" has_header png.h
       need libssl-dev "OpenSSL, the check sums of checkpoints" has_header openssl/evp.h
+      need libhdf5-dev "HDF5, the layer below .nir files" has_hdf5
       if [ "$(uname -m)" = x86_64 ]; then
         need g++-aarch64-linux-gnu "the compiler for the tests on NEON" has_command aarch64-linux-gnu-g++
         need qemu-user "the emulator that runs the tests on NEON" has_qemu_aarch64

@@ -23,6 +23,7 @@ struct train_options {
   std::optional<std::size_t> validation;            // how many of them validate; a tenth by default
   std::size_t crop_padding = 2;                     // pixels; random shifts of the training images; 0: none
   double flip = 0;                                  // probability of mirroring a training image
+  std::optional<double> pixel_mean, pixel_stddev;   // to normalise with; those of the training images by default
 
   // Training
   std::size_t epochs = 8;
@@ -42,6 +43,9 @@ struct train_options {
   bool tensorboard = true;        // write event files: see training_log.hpp
   std::size_t log_interval = 10;  // steps between scalars in these, and batches between lines where there is no
                                   // terminal; 0: neither
+  // The model.safetensors of a network to begin with, in place of random weights: `model`, but for a, and the
+  // normalisation are taken from it.
+  std::optional<std::filesystem::path> init;
   // Where the run goes, by at most one of the three: runs/mnist-<date>-<time> by default.
   std::optional<std::filesystem::path> out;     // this directory
   std::optional<std::string> run_name;          // runs/<name>
@@ -90,6 +94,17 @@ struct test_options {
 
 // Tests a network that `train` has saved: its accuracy, and with a report what it gets wrong. Throws spikenet::error.
 void test(const test_options& options);
+
+struct import_options {
+  std::filesystem::path file, out;
+  std::string from;     // "spikingjelly", "stbp-simple", or empty: as the names in the file tell
+  model_options model;  // v_th and tau in the sense of that library
+  bool decay_input = true;                        // of SpikingJelly's neurons
+  double pixel_mean = 0.1307, pixel_stddev = 0.3081;  // that its images were normalised with
+};
+
+// Writes another library's weights as the model.safetensors of a run. Throws spikenet::error.
+void import_weights(const import_options& options);
 
 struct firing_rates_options {
   std::filesystem::path checkpoint;

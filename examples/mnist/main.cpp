@@ -112,6 +112,10 @@ void add_train_options(CLI::App& app, mnist::train_options& o) {
   app.add_option("--a", o.model.a, "Half the width of the surrogate gradient's window")->check(positive);
 
   app.option_defaults()->group("Program");
+  app.add_option("--init", o.init, "Begin with this model.safetensors, a training's or an import's")
+      ->check(CLI::ExistingFile);
+  for (const char* const its : {"--width", "--steps", "--readout", "--v_th", "--tau"})
+    app.get_option("--init")->excludes(app.get_option(its));
   CLI::Option* const out =
       app.add_option("--out", o.out, "Directory for all that the training writes [runs/mnist-DATE-TIME]")
           ->check(directory);
@@ -120,7 +124,8 @@ void add_train_options(CLI::App& app, mnist::train_options& o) {
   app.add_option("--resume", o.resume, "Directory of a training to go on with, bit for bit as if it had not stopped")
       ->check(CLI::ExistingDirectory)
       ->excludes(out)
-      ->excludes(name);
+      ->excludes(name)
+      ->excludes(app.get_option("--init"));
 }
 
 void add_sweep_options(CLI::App& app, mnist::sweep_options& o) {
@@ -138,6 +143,28 @@ void add_sweep_options(CLI::App& app, mnist::sweep_options& o) {
       app.add_option("--out", o.train.out, "Directory for the table, the picture and the runs [runs/sweep-DATE-TIME]")
           ->check(directory);
   app.add_option("--run_name", o.train.run_name, "Or its name in runs/")->check(file_name)->excludes(out);
+}
+
+void add_import_options(CLI::App& app, mnist::import_options& o) {
+  app.option_defaults()->group("Program");
+  app.add_option("file", o.file, "Its state dict, a safetensors file")->required()->check(CLI::ExistingFile);
+  app.add_option("--from", o.from, "Whose it is; STBP-simple's is recognised by its names")
+      ->check(CLI::IsMember({"spikingjelly", "stbp-simple"}));
+  app.add_option("--out", o.out, "Directory for model.safetensors")->required()->check(directory);
+  app.option_defaults()->group("Network");
+  app.add_option("--width", o.model.width, "Channels of the first blocks")->check(count);
+  app.add_option("--steps", o.model.steps, "Timesteps")->check(count);
+  app.add_option("--readout", o.model.readout, "Logits: the mean over time of the last layer's current or spikes")
+      ->check(CLI::IsMember({"mean_current", "mean_spikes"}));
+  app.option_defaults()->group("What the file does not say, in the words of that library");
+  app.add_option("--v_th", o.model.v_th, "Threshold of the neurons")->required()->check(positive);
+  app.add_option("--tau", o.model.tau, "Of the neurons: SpikingJelly's time constant, STBP-simple's decay")
+      ->required()
+      ->check(positive);
+  app.add_flag("--decay_input,!--no_decay_input", o.decay_input, "Of SpikingJelly's neurons; its default");
+  app.add_option("--pixel_mean", o.pixel_mean, "Normalisation of the images, whose pixels are from 0 to 1")
+      ->check(not_negative);
+  app.add_option("--pixel_stddev", o.pixel_stddev, "Normalisation of the images")->check(positive);
 }
 
 void add_firing_rates_options(CLI::App& app, mnist::firing_rates_options& o) {
@@ -225,6 +252,10 @@ int main(int argc, char** argv) {
                   "Directory for the confusion matrix, a picture of the worst images, and a table of all")
       ->check(accept("a directory", [](const std::string& text) { return !text.empty(); }));
 
+  mnist::import_options import_options;
+  CLI::App& import_command = *app.add_subcommand("import", "Makes a network of another library's weights");
+  add_import_options(import_command, import_options);
+
   mnist::firing_rates_options rates_options;
   CLI::App& rates = *app.add_subcommand("firing-rates", "Shows how often the neurons of each layer fire, as a chart");
   add_firing_rates_options(rates, rates_options);
@@ -255,7 +286,8 @@ int main(int argc, char** argv) {
   try {
     app.parse(argc, argv);
     if (app.get_subcommands().empty())
-      throw CLI::RequiredError("A command, train or test or sweep or firing-rates or profile or infer or export,");
+      throw CLI::RequiredError(
+          "A command, train or test or sweep or import or firing-rates or profile or infer or export,");
     for (const CLI::Option* option : train.get_options())
       if (option->count() > 0) train_options.given.insert(option->get_single_name());
     const mnist::model_options& asked = sweep.parsed() ? sweep_options.train.model : train_options.model;
@@ -272,6 +304,7 @@ int main(int argc, char** argv) {
     if (train.parsed()) return mnist::train(train_options);
     if (sweep.parsed()) return mnist::sweep(sweep_options);
     if (test.parsed()) mnist::test(test_options);
+    if (import_command.parsed()) mnist::import_weights(import_options);
     if (rates.parsed()) mnist::firing_rates(rates_options);
     if (profile.parsed()) mnist::profile(profile_options);
     if (infer.parsed()) mnist::infer(infer_options);

@@ -8,6 +8,7 @@
 #include <spikenet/inference/inference.hpp>
 #include <spikenet/inference/quantise.hpp>
 #include <spikenet/io/state_dict.hpp>
+#include <spikenet/nir/export.hpp>
 
 #include "deployed.hpp"
 
@@ -45,7 +46,9 @@ class model_of final : public model {
   void save(const std::filesystem::path& path, const spikenet::safetensors_metadata& metadata) override {
     spikenet::save_state_dict(net_, path, metadata);
   }
-  void load(const spikenet::safetensors_file& file) override { spikenet::load_state_dict(net_, file); }
+  void load(const spikenet::safetensors_file& file, std::optional<spikenet::library> from) override {
+    from ? spikenet::import_state_dict(net_, file, *from) : spikenet::load_state_dict(net_, file);
+  }
   void save_checkpoint(const std::filesystem::path& directory, const optimizer& rule,
                        const spikenet::training_state& state, const spikenet::safetensors_metadata& metadata) override {
     std::visit([&](const auto& chosen) { spikenet::save_checkpoint(net_, chosen, directory, state, metadata); }, rule);
@@ -58,6 +61,7 @@ class model_of final : public model {
     net_.for_each_parameter([&](const spikenet::tensor_info& info, std::span<float> values,
                                 std::span<float> gradients) { f(info.name, values, gradients); });
   }
+  spikenet::nir::graph nir_graph(double dt) const override { return spikenet::nir::to_graph(net_, dt); }
   std::size_t parameter_count() const override { return net_.parameter_count(); }
   std::unique_ptr<deployed> deploy(const std::string& number, const spikenet::normalise& normalisation) const override {
     if (number == "int8")

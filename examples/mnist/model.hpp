@@ -12,8 +12,10 @@
 #include <span>
 #include <spikenet/core/random.hpp>
 #include <spikenet/io/checkpoint.hpp>
+#include <spikenet/io/import.hpp>
 #include <spikenet/io/safetensors.hpp>
 #include <spikenet/network/network.hpp>
+#include <spikenet/nir/graph.hpp>
 #include <spikenet/training/monitor.hpp>
 #include <spikenet/training/optimizer.hpp>
 #include <string>
@@ -67,7 +69,8 @@ class model {
   // The same, and the monitor watches.
   virtual std::span<const float> evaluate(std::span<const float> images, spikenet::monitor& monitor) = 0;
   virtual void save(const std::filesystem::path& path, const spikenet::safetensors_metadata& metadata) = 0;
-  virtual void load(const spikenet::safetensors_file& file) = 0;
+  // From its own file, or from another library's.
+  virtual void load(const spikenet::safetensors_file& file, std::optional<spikenet::library> from = std::nullopt) = 0;
   virtual void save_checkpoint(const std::filesystem::path& directory, const optimizer& rule,
                                const spikenet::training_state& state,
                                const spikenet::safetensors_metadata& metadata) = 0;
@@ -77,6 +80,8 @@ class model {
   using parameter_visitor =
       std::function<void(const std::string& name, std::span<const float> values, std::span<const float> gradients)>;
   virtual void for_each_parameter(const parameter_visitor& f) = 0;
+  // See spikenet/nir/export.hpp.
+  virtual spikenet::nir::graph nir_graph(double dt) const = 0;
   virtual std::size_t parameter_count() const = 0;
   // The network's inference, as it is now. number: "float", "double", or "int8", which is spikenet::quantised.
   virtual std::unique_ptr<deployed> deploy(const std::string& number,

@@ -49,6 +49,7 @@ int train(const train_options& options, const std::filesystem::path& run,
 }  // namespace
 
 int train(const train_options& command_line) {
+  if (command_line.init) return train(begun_options(command_line), new_run(command_line), std::nullopt);
   if (!command_line.resume) return train(command_line, new_run(command_line), std::nullopt);
   const auto last = spikenet::checkpoint::read(last_of(*command_line.resume));
   return train(resumed_options(last, command_line), *command_line.resume, last);
