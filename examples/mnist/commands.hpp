@@ -97,9 +97,9 @@ void test(const test_options& options);
 
 struct import_options {
   std::filesystem::path file, out;
-  std::string from;     // "spikingjelly", "stbp-simple", or empty: as the names in the file tell
-  model_options model;  // v_th and tau in the sense of that library
-  bool decay_input = true;                        // of SpikingJelly's neurons
+  std::string from;         // "spikingjelly", "stbp-simple", or empty: as the names in the file tell
+  model_options model;      // v_th and tau in the sense of that library
+  bool decay_input = true;  // of SpikingJelly's neurons
   double pixel_mean = 0.1307, pixel_stddev = 0.3081;  // that its images were normalised with
 };
 

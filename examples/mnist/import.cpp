@@ -28,9 +28,10 @@ void import_weights(const import_options& options) {
 
   checkpoint_info info{options.model, {.mean = {options.pixel_mean}, .stddev = {options.pixel_stddev}}};
   if (from == spikenet::library::spikingjelly) {
-    const spikenet::neuron same = spikenet::lif_node{
-        .tau = options.model.tau, .threshold = options.model.v_th, .decay_input = options.decay_input}
-                                      .neurons<float>();
+    const spikenet::neuron same =
+        spikenet::lif_node{
+            .tau = options.model.tau, .threshold = options.model.v_th, .decay_input = options.decay_input}
+            .neurons<float>();
     info.model.v_th = same.threshold;
     info.model.tau = same.decay;
   }

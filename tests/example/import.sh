@@ -74,15 +74,16 @@ says '^neurons     threshold \(v_th\) 1, decay \(tau\) 0.5'
 
 neurons=(--v_th 0.5 --tau 0.25)
 refuses 1 "$model: Its names do not tell whose it is; say --from" import $model "${neurons[@]}" --out new
-refuses 1 'theirs.safetensors: tensor "conv1.weight" has shape \[16, 1, 3, 3\], where the network has \[32, 1, 3, 3\]; ' \
-  import theirs.safetensors "${neurons[@]}" --width 32 --out new
-refuses 1 'theirs.safetensors: tensor "layer2.0.downsample.0.weight" is missing; .*"layer2.0.downsample.layer.weight"' \
+LC_ALL=C sed 's/"conv1.weight"/"conv9.weight"/; s/"fc1.bias"/"fc9.bias"/' theirs.safetensors >renamed.safetensors
+refuses 1 'renamed.+: tensor "conv1.weight" is missing; .*"fc1.bias" is missing; .*"conv9.weight" of .*; .*"fc9.bias" of ' \
+  import renamed.safetensors "${neurons[@]}" --out new
+refuses 1 'theirs.safetensors: tensor "layer2.0.downsample.0.weight" is missing; .*bn.bias" .* has no place .* with 9 more' \
   import theirs.safetensors --from spikingjelly --v_th 1 --tau 2 --out new
 refuses 1 'tau must be at least 1' import $model --from spikingjelly --v_th 1 --tau 0.25 --out new
 refuses 1 'the decay must lie in \[0, 1\]' import theirs.safetensors --v_th 1 --tau 2 --out new
 refuses 1 'is not overwritten' import theirs.safetensors "${neurons[@]}" --out runs/imported
 refuses 2 'v_th.* is required' import theirs.safetensors --tau 0.25 --out new
-refuses 2 'init.* excludes .*width' train --init $model --width 16 --out new
+refuses 2 'width excludes --init' train --init $model --width 16 --out new
 refuses 1 'theirs.safetensors: There is no "width" in its metadata' train --init theirs.safetensors --data small --out new
 [ ! -e new ] || complain 'what was refused left a directory'
 

@@ -143,8 +143,10 @@ bool import_weights(const std::string& name, const fs::path& folder) {
   const auto logits = expected.values<double>("logits");
   const auto actual = net.evaluate(expected.values<double>("images"));
   double worst = actual.size() == logits.size() ? 0 : HUGE_VAL;
-  for (std::size_t i = 0; i < actual.size() && worst < HUGE_VAL; ++i)
-    worst = std::max(worst, std::abs(actual[i] - logits[i]));
+  for (std::size_t i = 0; i < actual.size() && worst < HUGE_VAL; ++i) {
+    const double error = std::abs(actual[i] - logits[i]);
+    worst = std::isfinite(error) ? std::max(worst, error) : HUGE_VAL;
+  }
   std::printf("%s: worst error of a logit %.1e\n", name.c_str(), worst);
   return worst <= 1e-10;
 }

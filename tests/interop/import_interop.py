@@ -65,7 +65,7 @@ class PyTorchLayers:
     lif = LIFNode
 
     @staticmethod
-    def reset(net):
+    def forget(net):
         pass
 
 
@@ -89,7 +89,7 @@ def spikingjelly_layers():
         def lif():
             return neuron.LIFNode(tau=TAU, v_threshold=V_TH, step_mode="m")
 
-        reset = functional.reset_net
+        forget = functional.reset_net
 
     return SpikingJellyLayers
 
@@ -111,7 +111,7 @@ class Block(nn.Module):
 class MultiStep(nn.Module):
     def __init__(self, layers):
         super().__init__()
-        self.reset = layers.reset
+        self.forget = layers.forget
 
         def blocks(channels_in, channels, count, stride):
             return nn.Sequential(*(Block(layers, channels if i else channels_in, channels, 1 if i else stride)
@@ -124,7 +124,7 @@ class MultiStep(nn.Module):
         self.fc1, self.sn2, self.fc2 = layers.linear(4 * WIDTH, 256), layers.lif(), layers.linear(256, 10)
 
     def forward(self, images):
-        self.reset(self)
+        self.forget(self)
         x = self.sn1(self.bn1(self.conv1(images.expand(TIMESTEPS, *images.shape))))
         x = self.layer3(self.layer2(self.layer1(x)))
         return self.fc2(self.sn2(self.fc1(x.mean((3, 4))))).mean(0)
@@ -220,14 +220,14 @@ def write(library, directory):
     torch.manual_seed(1)
     net = make_network(library)
     for module in net.modules():
-        if isinstance(module, nn.BatchNorm2d):
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
             torch.nn.init.normal_(module.weight, 2 if library == "stbp_simple" else 1.2, 0.2)
             torch.nn.init.normal_(module.bias, 0.1, 0.1)
     with torch.no_grad():
         for _ in range(20):  # statistics by which the neurons fire, but
             net(torch.randn(4, 1, 28, 28).double())
         for module in net.modules():  # not those of any batch
-            if isinstance(module, nn.BatchNorm2d):
+            if isinstance(module, nn.modules.batchnorm._BatchNorm):
                 module.running_mean += 0.05 * torch.randn_like(module.running_mean)
                 module.running_var *= 0.8 + 0.4 * torch.rand_like(module.running_var)
         net.eval()

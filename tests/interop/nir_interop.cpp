@@ -6,6 +6,7 @@
 // Writes DIRECTORY/model.nir, and DIRECTORY/expected.safetensors: images [N, 1, 28, 28]; logits [N, 10]; spikes.NODE
 // [T, N, C, H, W] or [T, N, F] and input.NODE, what the neurons receive, for each layer of them. The images are noise, or the
 // first COUNT test images of the MNIST files in DATA. The width is that of SPIKENET_NIR_WIDTH, 4 by default.
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
@@ -83,6 +84,11 @@ void write(net_t& net, const std::vector<float>& images, const fs::path& folder)
 int main(int argc, char** argv) try {
   if (argc == 2) {
     net_t net{seed{1}, {.threshold = 0.5, .decay = 0.25}};
+    // So small a network would be silent with the starting values.
+    net.for_each_parameter([&](const tensor_info& info, std::span<float> values, std::span<float>) {
+      if (info.name.find("bn") == std::string::npos && info.name.find("downsample.1") == std::string::npos) return;
+      std::fill(values.begin(), values.end(), info.name.ends_with(".weight") ? 2.0f : 0.1f);
+    });
     for (std::uint64_t step = 1; step <= 3; ++step)
       net.train_step(noise(8 * image_size, step), std::vector<std::int32_t>{0, 1, 2, 3, 4, 5, 6, 7}, adam{.learning_rate = 3e-3});
     write(net, noise(8 * image_size, 9), argv[1]);

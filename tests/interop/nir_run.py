@@ -26,22 +26,37 @@ def read(directory):
 
 
 def snntorch_module(graph):
+    """What runs one timestep, and its modules that are neurons, by name."""
     import snntorch
     from snntorch.import_nir import import_from_nir
-    from snntorch import utils
 
     net = import_from_nir(graph)
-    cells = [module for module in net.modules() if isinstance(module, snntorch.Leaky)]
-    for cell in cells:
-        cell.init_hidden = True
-    return net, lambda: [utils.reset(net)], snntorch.Leaky
+    cells = {name: module for name, module in net.named_modules() if isinstance(module, snntorch.Leaky)}
+    for cell in cells.values():
+        cell.init_hidden = True  # they keep their state themselves
+
+    def step(images):
+        result = net(images)
+        return result[0] if isinstance(result, tuple) else result
+
+    return step, cells
 
 
 def spikingjelly_module(graph):
-    from spikingjelly.activation_based import functional, neuron, nir_exchange
+    from spikingjelly.activation_based import neuron, nir_exchange
 
     net = nir_exchange.import_from_nir(graph)
-    return net, lambda: functional.reset_net(net), neuron.BaseNode
+    # Each is in a module that hands its state on.
+    cells = {name: module for name, module in net.named_modules()
+             if isinstance(getattr(module, "module", module), neuron.BaseNode) and not name.endswith(".module")}
+    state = None
+
+    def step(images):
+        nonlocal state
+        output, state = net(images, state)
+        return output
+
+    return step, cells
 
 
 def order(graph):
@@ -61,28 +76,22 @@ def plain(name):
 def compare(directory, framework, graph, neurons):
     expected = load_file(os.path.join(directory, "expected.safetensors"))
     images = expected["images"]
-    net, reset, cell_type = {"snntorch": snntorch_module, "spikingjelly": spikingjelly_module}[framework](graph)
-    seen = {}
-
-    def hook(name):
-        def keep(module, arguments, output):
-            seen.setdefault(name, []).append((output[0] if isinstance(output, tuple) else output).detach())
-        return keep
-
+    step, cells = {"snntorch": snntorch_module, "spikingjelly": spikingjelly_module}[framework](graph)
     names = {plain(name): name for name in neurons}
-    for name, module in net.named_modules():
-        if isinstance(module, cell_type):
-            module.register_forward_hook(hook(names[plain(name)]))
-    reset()
-    steps = next(value.shape[0] for name, value in expected.items() if name.startswith("spikes."))
-    outputs = []
+    seen = {}
+    for name, module in cells.items():
+        def keep(_module, _arguments, output, spikes=seen.setdefault(names[plain(name)], [])):
+            spikes.append((output[0] if isinstance(output, tuple) else output).detach())
+        module.register_forward_hook(keep)
+    steps = expected["spikes." + next(iter(neurons))].shape[0]
     with torch.no_grad():
-        for _ in range(steps):
-            result = net(images)
-            outputs.append(result[0] if isinstance(result, tuple) else result)
+        outputs = [step(images) for _ in range(steps)]
 
     if seen.keys() != neurons.keys():
         sys.exit(f"{framework}: layers of neurons are missing: {sorted(neurons.keys() - seen.keys())}")
+    silent = [name for name in neurons if not expected["spikes." + name].any()]
+    if silent:
+        sys.exit(f"{framework}: nothing is compared where no neuron fires: {silent}")
     for name in neurons:
         if torch.stack(seen[name]).shape != expected["spikes." + name].shape:
             sys.exit(f"{framework}: {name} has another shape")

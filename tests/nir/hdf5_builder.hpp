@@ -31,7 +31,6 @@ class hdf5_builder {
   // In a new file, or in a copy of `base`. A line that HDF5 refuses is left out.
   static std::vector<std::byte> build(const std::string& script, std::span<const std::byte> base = {}) {
     const spikenet::nir::detail::in_hdf5 entered;
-    using object = spikenet::nir::detail::hdf5_object;
     const object access{H5Pcreate(H5P_FILE_ACCESS), H5Pclose};
     H5Pset_fapl_core(access.id(), 1 << 16, false);
     if (!base.empty()) H5Pset_file_image(access.id(), const_cast<std::byte*>(base.data()), base.size());

@@ -49,7 +49,7 @@ TEST_CASE("a graph becomes a list of layers", "[nir]") {
                              {3});
   const std::string text = nir::to_cpp(g, {.timesteps = 4, .name_space = "digits", .source = "x.nir"});
   CHECK(contains(text, "namespace digits {"));
-  CHECK(contains(text, ".threshold = 1, .decay = 0.75,"));
+  CHECK(contains(text, ".threshold = 1, .decay = 0.75}"));
   CHECK(contains(text, "std::size_t Timesteps = 4"));
   CHECK(contains(text, "spikenet::frames<1, 4, 4>"));
   CHECK(contains(text, "named<\"n1\", spikenet::conv2d<2, 3, spikenet::padding<1>, spikenet::with_bias>>"));
@@ -83,8 +83,8 @@ TEST_CASE("paths that part and meet become a residual block", "[nir]") {
   nir::graph g = chain({2}, {nir::linear{filled({2, 2}, 1)}, neurons({2}, 0.5), nir::linear{filled({2, 2}, 2)}, neurons({2}, 0.5),
                              nir::linear{filled({2, 2}, 3)}, neurons({2}, 0.5)}, {2});
   g.edges.emplace_back("n2", "n6");
-  CHECK(contains(nir::to_cpp(g), "spikenet::residual<spikenet::sequence<spikenet::named<\"n3\", spikenet::linear<2>>, "
-                                 "spikenet::named<\"n4\", spikenet::lif<>>, spikenet::named<\"n5\", spikenet::linear<2>>>,\n"
+  CHECK(contains(nir::to_cpp(g), "spikenet::residual<spikenet::sequence<spikenet::named<\"n3\", spikenet::linear<2>>,\n                          "
+                                 "spikenet::named<\"n4\", spikenet::lif<>>,\n                          spikenet::named<\"n5\", spikenet::linear<2>>>,\n"
                                  "                       spikenet::identity, spikenet::sequence<spikenet::named<\"n6\", "));
   g.edges.emplace_back("n1", "n4");
   check_refused(g, "do not meet in one node of two inputs");

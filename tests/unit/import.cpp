@@ -23,9 +23,9 @@ using test::scratch;
 using shape_t = std::vector<std::size_t>;
 
 constexpr double threshold = 0.4;
-using net_t = network<cpu<double>, timesteps<2>, image<1, 4, 4>, named<"conv1", conv2d<2, 3>>, named<"bn1", tdbn<>>,
-                      lif<>, named<"layer1", sequence<basic_block<3, stride<2>>>>, global_avg_pool,
-                      named<"fc1", linear<2>>>;
+using net_t =
+    network<cpu<double>, timesteps<2>, image<1, 4, 4>, named<"conv1", conv2d<2, 3>>, named<"bn1", tdbn<>>, lif<>,
+            named<"layer1", sequence<basic_block<3, stride<2>>>>, global_avg_pool, named<"fc1", linear<2>>>;
 
 net_t make_net() { return net_t{seed{1}, {.threshold = threshold}}; }
 
@@ -195,11 +195,13 @@ TEST_CASE("what is wrong with another library's file is said in one message", "[
                  "tensor \"layer1.0.downsample.bn.running_var\" holds a negative variance, at element 2; ",
                  "tensor \"fc2.bias\" of shape [2] has no place in the network."});
   // Of a network that is another one altogether there are too many.
-  check_refused(written("other", [](const row& r) { return std::vector{"module." + r.name}; }), library::spikingjelly,
-                {"tensor \"conv1.weight\" is missing; tensor \"bn1.weight\" is missing; ", "; and so on, with ", " more."});
+  check_refused(
+      written("other", [](const row& r) { return std::vector{"module." + r.name}; }), library::spikingjelly,
+      {"tensor \"conv1.weight\" is missing; tensor \"bn1.weight\" is missing; ", "; and so on, with ", " more."});
   // STBP-simple's downsample is no PyTorch name.
-  check_refused(written("as_the_other", stbp), library::spikingjelly,
-                {"tensor \"layer1.0.downsample.0.weight\" is missing", "\"conv1_s.bn.bias\" of shape [2] has no place"});
+  check_refused(
+      written("as_the_other", stbp), library::spikingjelly,
+      {"tensor \"layer1.0.downsample.0.weight\" is missing", "\"conv1_s.bn.bias\" of shape [2] has no place"});
 }
 
 TEST_CASE("two names of one tensor must agree", "[import]") {
@@ -207,10 +209,12 @@ TEST_CASE("two names of one tensor must agree", "[import]") {
   safetensors_writer writer;
   for (std::size_t i = 0; i < rows.size(); ++i)
     for (const std::string& name : rows[i].stbp_simple)
-      writer.add<double>(name, rows[i].shape, values_of(i + (name == "layer1.0.conv2_s.bn.bias" ? 1 : 0), rows[i].shape));
+      writer.add<double>(name, rows[i].shape,
+                         values_of(i + (name == "layer1.0.conv2_s.bn.bias" ? 1 : 0), rows[i].shape));
   writer.write(path);
-  check_refused(path, library::stbp_simple,
-                {"tensor \"layer1.0.conv2_s.bn.bias\" is not equal to \"layer1.0.bn2.bias\", of which it is another name."});
+  check_refused(
+      path, library::stbp_simple,
+      {"tensor \"layer1.0.conv2_s.bn.bias\" is not equal to \"layer1.0.bn2.bias\", of which it is another name."});
 }
 
 TEST_CASE("an export is what its library writes, and comes back", "[import]") {
@@ -234,8 +238,7 @@ TEST_CASE("an export is what its library writes, and comes back", "[import]") {
       continue;
     }
     const auto expected = before.values<double>(name), actual = after.values<double>(name);
-    for (std::size_t i = 0; i < expected.size(); ++i)
-      CHECK(actual[i] == Approx(expected[i]).epsilon(1e-15).margin(0));
+    for (std::size_t i = 0; i < expected.size(); ++i) CHECK(actual[i] == Approx(expected[i]).epsilon(1e-15).margin(0));
   }
 }
 

@@ -1,8 +1,8 @@
 // Weights of other libraries, and weights for them: SpikingJelly's and STBP-simple's state dicts of a network of the
 // same structure, in safetensors files. PyTorch's own: state_dict.hpp.
 //
-// What differs is the scale of tdBN, whose output is weight * alpha * Vth * (x - mean) / sqrt(var + eps) + bias here and
-// in STBP-simple, and gamma * (x - mean) / sqrt(var + eps) + bias in SpikingJelly: gamma = weight * alpha * Vth.
+// What differs is the scale of tdBN, whose output is weight * alpha * Vth * (x - mean) / sqrt(var + eps) + bias here
+// and in STBP-simple, and gamma * (x - mean) / sqrt(var + eps) + bias in SpikingJelly: gamma = weight * alpha * Vth.
 #pragma once
 
 #include <cmath>
@@ -37,7 +37,8 @@ inline std::vector<std::string> stbp_simple_names(std::string_view name) {
   const std::string_view layer = std::string_view{module}.substr(module.rfind('.') + 1);
   const std::string before = module.substr(0, module.size() - layer.size());
   if (before.ends_with("downsample.")) return {before + (layer == "0" ? "layer" : "bn") + tensor};
-  if (layer.starts_with("bn")) return {std::string{name}, before + "conv" + std::string{layer.substr(2)} + "_s.bn" + tensor};
+  if (layer.starts_with("bn"))
+    return {std::string{name}, before + "conv" + std::string{layer.substr(2)} + "_s.bn" + tensor};
   return {std::string{name}, module + "_s.layer" + tensor};
 }
 

@@ -139,23 +139,24 @@ void load_tensors(Network& net, const safetensors_file& file, const state_dict_d
     const safetensors_entry& stored = file.at(name);
     if (!std::equal(stored.shape.begin(), stored.shape.end(), info.shape.begin(), info.shape.end()) &&
         !(dialect.unit_extents && info.shape.size() == 1 && is_vector_of(stored.shape, info.shape[0])))
-      return wrong.add(name, "has shape " + shape_text(stored.shape) + ", where the network has " +
-                                 shape_text(info.shape));
+      return wrong.add(name,
+                       "has shape " + shape_text(stored.shape) + ", where the network has " + shape_text(info.shape));
     if (stored.dtype != "F32" && stored.dtype != "F64")
       return wrong.add(name, "has dtype " + stored.dtype + ", where F32 or F64 is needed");
 
     // Staged in the network's own precision, so that a double beyond float's range is found to be infinite here.
     std::vector<scalar> staged;
     if (const double scale = dialect.scale(info); scale != 1) {
-      for (const double value : file.template values<double>(name)) staged.push_back(static_cast<scalar>(value / scale));
+      for (const double value : file.template values<double>(name))
+        staged.push_back(static_cast<scalar>(value / scale));
     } else {
       staged = file.template values<scalar>(name);
     }
     const bool variance = !batch_counter_name(name).empty();
     for (std::size_t i = 0; i < staged.size(); ++i) {
       if (!std::isfinite(staged[i]))
-        return wrong.add(name, "holds a value that is not finite in the network's precision, at element " +
-                                   std::to_string(i));
+        return wrong.add(
+            name, "holds a value that is not finite in the network's precision, at element " + std::to_string(i));
       if (variance && staged[i] < 0)
         return wrong.add(name, "holds a negative variance, at element " + std::to_string(i));
     }
@@ -163,8 +164,7 @@ void load_tensors(Network& net, const safetensors_file& file, const state_dict_d
         [values, staged = std::move(staged)] { std::copy(staged.begin(), staged.end(), values.begin()); });
   });
   for (const auto& [name, entry] : file.tensors())
-    if (!known.contains(name))
-      wrong.add(name, "of shape " + shape_text(entry.shape) + " has no place in the network");
+    if (!known.contains(name)) wrong.add(name, "of shape " + shape_text(entry.shape) + " has no place in the network");
   wrong.raise();
 
   for (const auto& assign : assignments) assign();
@@ -182,9 +182,9 @@ void save_state_dict(Network& net, const std::filesystem::path& path, const safe
 }
 
 // Sets the network's parameters and running statistics from the file's tensors, F32 or F64 whatever the network
-// computes in. Everything is checked before anything changes: throws one file_error naming the tensors that are missing,
-// have another shape or type, have no place in the network, or hold NaN, infinity, or a negative running variance. Batch
-// counters may be there or not and are ignored: tdBN's running statistics do not depend on them.
+// computes in. Everything is checked before anything changes: throws one file_error naming the tensors that are
+// missing, have another shape or type, have no place in the network, or hold NaN, infinity, or a negative running
+// variance. Batch counters may be there or not and are ignored: tdBN's running statistics do not depend on them.
 template <class Network>
 void load_state_dict(Network& net, const safetensors_file& file) {
   detail::load_tensors(net, file, {});

@@ -209,7 +209,7 @@ class cpp_generator {
 
   static std::string sequence_of(const std::vector<cpp_layer>& layers) {
     std::string text = "spikenet::sequence<";
-    for (std::size_t i = 0; i < layers.size(); ++i) text += (i > 0 ? ", " : "") + layers[i].text;
+    for (std::size_t i = 0; i < layers.size(); ++i) text += (i > 0 ? ",\n                          " : "") + layers[i].text;
     return text + ">";
   }
 
@@ -383,7 +383,7 @@ class cpp_generator {
                       "#include <algorithm>\n#include <cstddef>\n#include <iterator>\n#include <span>\n#include <spikenet/spikenet.hpp>\n\n"
                       "namespace " + options_.name_space + " {\n\n"
                       "inline constexpr spikenet::neuron neurons{.threshold = " + number(threshold_) + ", .decay = " + number(decay) +
-                      ", .surrogate = {}};\n\n"
+                      "};\n\n"
                       "template <class Backend = spikenet::cpu<float>, std::size_t Timesteps = " + count(options_.timesteps) + ">\n"
                       "using network =\n    spikenet::network<Backend, spikenet::timesteps<Timesteps>, " + input_type;
     for (const cpp_layer& layer : layers) out += ",\n                      " + layer.text;
