@@ -10,6 +10,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "spikenet/core/compiler.hpp"
 #include "spikenet/layer/conv2d.hpp"
 #include "spikenet/layer/lif.hpp"
 #include "spikenet/layer/tdbn.hpp"
@@ -97,7 +98,7 @@ class residual_shortcut {
       const std::size_t step = x.batch * output::size;
       scalar* total = c.scratch.take(step);
       ++taken;
-      c.backend.for_each(step, [=](std::size_t i) {
+      c.backend.for_each(step, [=] SPIKENET_HOST_DEVICE(std::size_t i) {
         scalar sum{};
         for (std::size_t t = 0; t < Steps; ++t) sum += gsum[t * step + i];
         total[i] = sum;
@@ -112,7 +113,8 @@ class residual_shortcut {
     }
     if (gx) {
       const profile_scope timed(c.times, pass::backward, "sum");
-      c.backend.for_each(gx.size(), [out = gx.data, gy](std::size_t i) { out[i] += gy[i]; });
+      scalar* const out = gx.data;
+      c.backend.for_each(gx.size(), [=] SPIKENET_HOST_DEVICE(std::size_t i) { out[i] += gy[i]; });
     }
     c.scratch.give_back(taken);
   }
@@ -183,16 +185,18 @@ class plain_residual {
     join_.observe(c, prefix, {sum_kept_.data(), x.batch}, y, f);
   }
 
- private:
   static void add(context<Backend>& c, tensor<main_output, const main_value> from_main,
                   tensor<branch, const held<Backend, branch>> from_shortcut, tensor<sum, scalar> total) {
     const profile_scope timed(c.times, pass::forward, "sum");
     const real_view<Backend, main_output> main(c, from_main);
     const real_view<Backend, branch> shortcut(c, from_shortcut);
-    c.backend.for_each(total.size(), [m = (*main).data, s = (*shortcut).data, out = total.data,
-                                      n = from_shortcut.size()](std::size_t i) { out[i] = m[i] + s[i % n]; });
+    const scalar *const m = (*main).data, *const s = (*shortcut).data;
+    scalar* const out = total.data;
+    const std::size_t n = from_shortcut.size();
+    c.backend.for_each(total.size(), [=] SPIKENET_HOST_DEVICE(std::size_t i) { out[i] = m[i] + s[i % n]; });
   }
 
+ private:
   main_stage main_;
   join_stage join_;
   shortcut_type shortcut_;
