@@ -1,4 +1,4 @@
-# Installing, and the package that find_package(spikenet [COMPONENTS data io checkpoint tensorboard]) finds. Each
+# Installing, and the package that find_package(spikenet [COMPONENTS data io checkpoint tensorboard cuda]) finds. Each
 # component has an export file of its own, so that a user who does not ask for spikenet::data needs no zlib.
 include(CMakePackageConfigHelpers)
 include(GNUInstallDirs)
@@ -24,4 +24,7 @@ write_basic_package_version_file(spikenet-config-version.cmake COMPATIBILITY Sam
 install(FILES ${CMAKE_CURRENT_BINARY_DIR}/spikenet-config.cmake
               ${CMAKE_CURRENT_BINARY_DIR}/spikenet-config-version.cmake
         DESTINATION ${spikenet_package_dir})
+if(TARGET spikenet::cuda)
+  install(FILES cmake/FindCUDNN.cmake DESTINATION ${spikenet_package_dir})
+endif()
 install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
