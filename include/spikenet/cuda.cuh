@@ -4,13 +4,17 @@
 //     using net_t = spikenet::dsrn<spikenet::cuda<float>, 128, 2>;
 //
 // Brings the layers, networks and training of <spikenet/spikenet.hpp> and dsrn with it, but neither the CPU backend nor
-// Eigen; both headers may be included together. Link with cudart, cublasLt and cudnn (CMake: spikenet::cuda). See
-// docs/cuda.md.
+// Eigen; both headers may be included together. Link with cudart, cublasLt, cudnn and nvrtc, which cudnn-frontend wants
+// (CMake: spikenet::cuda). See docs/cuda.md.
 #pragma once
 
 #if !defined(__CUDACC__)
 #error "spikenet: <spikenet/cuda.cuh> has kernels in it: compile this file with nvcc (docs/cuda.md)"
 #endif
+
+// A statement that begins with a variable named module looks to nvcc like the beginning of a C++20 module, and it says so.
+#pragma nv_diagnostic push
+#pragma nv_diag_suppress 3189
 
 #include "spikenet/backend/cuda/cublas/matrix_product.hpp"
 #include "spikenet/backend/cuda/cuda.hpp"
@@ -19,6 +23,8 @@
 #include "spikenet/cuda_device.hpp"
 #include "spikenet/network/dsrn.hpp"
 #include "spikenet/networks.hpp"
+
+#pragma nv_diagnostic pop
 
 namespace spikenet {
 

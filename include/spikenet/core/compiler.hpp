@@ -14,8 +14,10 @@
 #endif
 
 // The innermost loops over registers must not be left as loops, at no level of optimisation that matters.
-#if defined(__CUDACC__)
+#if defined(__CUDA_ARCH__)
 #define SPIKENET_UNROLL _Pragma("unroll")
+#elif defined(__CUDACC__)  // the host's part, of which nvcc knows one spelling and the compiler behind it the other
+#define SPIKENET_UNROLL
 #elif defined(__clang__)
 #define SPIKENET_UNROLL _Pragma("clang loop unroll(full)")
 #else

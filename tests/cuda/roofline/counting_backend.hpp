@@ -1,4 +1,4 @@
-// A backend that computes nothing and notes what the CUDA backend would do: bytes that each operation must move if caches
+// A backend that computes nothing and notes what the CUDA backend would do: values that each operation must move if caches
 // keep nothing from one kernel to the next, multiplications and additions, kernels, and where the host waits. A network on
 // it takes the very steps that it takes on a GPU.
 #pragma once
@@ -12,14 +12,12 @@
 namespace spikenet_tests {
 
 struct cost {
-  double bytes_per_value = 0;  // values of the network's type that are read or written, times their size
-  double other_bytes = 0;      // whatever its type
-  double operations = 0;       // 2 for a multiplication with an addition
+  double values = 0;      // of the network's type, read or written
+  double operations = 0;  // 2 for a multiplication with an addition
   double calls = 0, kernels = 0;
 
   cost& operator+=(const cost& o) {
-    bytes_per_value += o.bytes_per_value;
-    other_bytes += o.other_bytes;
+    values += o.values;
     operations += o.operations;
     calls += o.calls;
     kernels += o.kernels;
@@ -61,7 +59,7 @@ class counting_backend {
   void wait() { ++counted_waits(); }
   template <class T>
   void watch(std::size_t count, const T*) {
-    note("watch", {static_cast<double>(count * sizeof(T) / sizeof(float)), 0, 0, 1, 1});
+    note("watch", {static_cast<double>(count * sizeof(T) / sizeof(float)), 0, 1, 1});
   }
   bool all_finite() {
     ++counted_waits();
@@ -72,7 +70,7 @@ class counting_backend {
   // the most that any of this library's takes of large arrays.
   template <class F>
   void for_each(std::size_t count, F) {
-    note("for_each", {static_cast<double>(count * (sizeof(F) / sizeof(void*))), 0, 0, 1, 1});
+    note("for_each", {static_cast<double>(count * (sizeof(F) / sizeof(void*))), 0, 1, 1});
   }
 
   template <class G>
@@ -135,25 +133,26 @@ class counting_backend {
   void tdbn_lif_backward(std::size_t rows, const spikenet::neuron_constants<float>&, const float*, const float*,
                          const float*, const float* residual, const float*, const float*, const float*, float*, double*) {
     kernels("tdbn_lif_backward", rows * C, InSteps + (residual ? T : 0) + T + InSteps, 2);
-    neurons += static_cast<double>(rows * C * T);
+    fused_neurons += static_cast<double>(rows * C * T);
   }
 
-  inline static double neurons = 0;  // times timesteps, of all fused stages
+  inline static double fused_neurons = 0;  // times timesteps, of all fused stages
 
  private:
   static void note(const std::string& name, const cost& c) { counted()[name] += c; }
-  static void kernels(const char* name, std::size_t size, std::size_t values, double launches) {
-    note(name, {static_cast<double>(size * values), 0, 0, 1, launches});
+  static void kernels(const char* name, std::size_t size, std::size_t each, double launches) {
+    note(name, {static_cast<double>(size * each), 0, 1, launches});
   }
   template <class G>
   static void convolution(const char* name, std::size_t items) {
     const double weights = static_cast<double>(G::out_channels * G::group_in * G::kernel * G::kernel);
-    note(name, {static_cast<double>(items * (G::in_size + G::out_size)) + weights, 0,
+    note(name, {static_cast<double>(items * (G::in_size + G::out_size)) + weights,
                 2 * static_cast<double>(items * G::out_height * G::out_width) * weights, 1, 1});
+    if (G::kernel > 1 && G::group_in > 1) note("transpose_filter", {2 * weights, 0, 1, 1});  // cudnn/filter_layout.hpp
   }
   template <std::size_t In, std::size_t Out>
   static void product(std::size_t items) {
-    note("cuBLASLt", {static_cast<double>(items * (In + Out) + In * Out), 0, 2 * static_cast<double>(items * In * Out), 1, 1});
+    note("cuBLASLt", {static_cast<double>(items * (In + Out) + In * Out), 2 * static_cast<double>(items * In * Out), 1, 1});
   }
 };
 

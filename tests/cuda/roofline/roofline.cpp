@@ -35,18 +35,17 @@ step_cost count_step(Network& net, std::size_t size) {
   const std::vector<std::int32_t> labels(size);
   for (int step = 0; step < 2; ++step) {
     counted().clear();
-    counting_backend::neurons = 0;
+    counting_backend::fused_neurons = 0;
     spikenet_tests::counted_waits() = 0;
     net.train_step(images, labels, spikenet::adam{});
   }
-  return {counted(), counting_backend::neurons, spikenet_tests::counted_waits()};
+  return {counted(), counting_backend::fused_neurons, spikenet_tests::counted_waits()};
 }
 
 // All counts are a part that is always the same, for the parameters, and one that grows with the batch.
 cost at_batch(const cost& one, const cost& two) {
   const auto grow = [](double a, double b) { return a + (b - a) * (batch - 1); };
-  return {grow(one.bytes_per_value, two.bytes_per_value), grow(one.other_bytes, two.other_bytes),
-          grow(one.operations, two.operations), one.calls, one.kernels};
+  return {grow(one.values, two.values), grow(one.operations, two.operations), one.calls, one.kernels};
 }
 
 template <std::size_t Width>
@@ -72,7 +71,7 @@ estimate time_of(const step_cost& step, const card& c, double value_size, double
   estimate e;
   for (const auto& [name, o] : step.operations) {
     const double seconds =
-        std::max((o.bytes_per_value * value_size + o.other_bytes) / c.bandwidth, o.operations / rate) / attained;
+        std::max(o.values * value_size / c.bandwidth, o.operations / rate) / attained;
     (is_ours(name) ? e.ours : e.libraries) += seconds;
   }
   return e;
@@ -85,12 +84,12 @@ void report() {
   std::printf("Width %zu, batch %zu, %zu timesteps:\n\n", Width, batch, timesteps);
   std::printf("| operation | calls | kernels | million values | GFLOP |\n|---|---|---|---|---|\n");
   for (const auto& [name, o] : step.operations) {
-    std::printf("| %s | %.0f | %.0f | %.1f | %.1f |\n", name.c_str(), o.calls, o.kernels, o.bytes_per_value / 1e6,
+    std::printf("| %s | %.0f | %.0f | %.1f | %.1f |\n", name.c_str(), o.calls, o.kernels, o.values / 1e6,
                 o.operations / 1e9);
     (is_ours(name) ? kernels : calls) += is_ours(name) ? o.kernels : o.calls;
     flops += o.operations;
-    if (is_ours(name)) values += o.bytes_per_value;
-    if (is_ours(name) && name != "for_each" && name != "watch") fused += o.bytes_per_value;
+    if (is_ours(name)) values += o.values;
+    if (is_ours(name) && name != "for_each" && name != "watch" && name != "transpose_filter") fused += o.values;
   }
   std::printf("\n%.0f kernels of this library, %.0f calls of cuDNN and cuBLASLt (one kernel or more each), the host waits "
               "%zu times; %.2f TFLOP.\n", kernels, calls, step.waits, flops / 1e12);
