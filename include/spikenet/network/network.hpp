@@ -376,15 +376,16 @@ class network {
     scalar* gradient = gradients_.reserve(arena_size_);
     scalar* state = state_.reserve(state_size);
     for_each_slot([&]<class M>(const std::string&, M& module) {
-      for (std::size_t i = 0; i < M::parameters.size(); ++i) {
-        const std::size_t size = padded(M::parameters[i].size());
-        if (M::parameters[i].trainable) {
-          module.slots[i] = {value, gradient};
+      auto slot = module.slots.begin();
+      for (const parameter& p : M::parameters) {
+        const std::size_t size = padded(p.size());
+        if (p.trainable) {
+          *slot++ = {value, gradient};
           value += size;
           gradient += size;
-          parameter_count_ += M::parameters[i].size();
+          parameter_count_ += p.size();
         } else {
-          module.slots[i] = {state, nullptr};
+          *slot++ = {state, nullptr};
           state += size;
         }
       }
@@ -395,13 +396,13 @@ class network {
   template <class F>
   void visit_tensors(F&& f) {
     for_each_slot([&]<class M>(const std::string& name, M& module) {
-      for (std::size_t i = 0; i < M::parameters.size(); ++i) {
-        const parameter& p = M::parameters[i];
+      auto slot = module.slots.begin();
+      for (const parameter& p : M::parameters) {
         tensor_info info;
         info.name = name + "." + p.name;
         info.shape.assign(p.extents.begin(), p.extents.begin() + static_cast<std::ptrdiff_t>(p.rank));
         info.trainable = p.trainable;
-        f(info, p.size(), module.slots[i]);
+        f(info, p.size(), *slot++);
       }
     });
   }
@@ -543,7 +544,7 @@ class network {
   template <class Loss>
   double loss_of(std::span<const std::int32_t> labels, const Loss& loss, std::span<const scalar> logits,
                  std::span<scalar> gradient = {}) {
-    if (gradient.empty()) gradient = {unused_gradient_.reserve(logits.size()), logits.size()};
+    if (gradient.empty()) gradient = {unused_gradient(logits.size()), logits.size()};
     const double value = loss(classes, logits, labels, gradient);
     if (!std::isfinite(value)) throw numeric_error("the loss is not finite");
     return value;
@@ -552,6 +553,15 @@ class network {
   [[noreturn]] static void throw_not_finite(std::span<const scalar> images) {
     const auto bad = std::find_if(images.begin(), images.end(), [](scalar v) { return !std::isfinite(v); });
     throw numeric_error("input: value " + std::to_string(bad - images.begin()) + " of the batch is not finite");
+  }
+
+  // Memory of the host for a gradient that nobody reads.
+  scalar* unused_gradient(std::size_t size) {
+    if constexpr (host_visible<Backend>) {
+      return logits_gradient_.reserve(size);
+    } else {
+      return unused_gradient_.reserve(size);
+    }
   }
 
   // Writes the logits of images first ... first+size-1 of the batch: the mean over the timesteps of the last output.
@@ -601,7 +611,7 @@ class network {
   storage<scalar> input_, output_gradient_, logits_, logits_gradient_;
   storage<std::int32_t> labels_;
   detail::host_copy<Backend, scalar> host_logits_;
-  buffer<scalar> unused_gradient_;
+  buffer<scalar> unused_gradient_;  // where the host sees no other
   std::size_t training_batch_ = 0, logits_size_ = 0;
   profile* times_ = nullptr;
 };

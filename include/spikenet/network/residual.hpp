@@ -98,11 +98,7 @@ class residual_shortcut {
       const std::size_t step = x.batch * output::size;
       scalar* total = c.scratch.take(step);
       ++taken;
-      c.backend.for_each(step, [=] SPIKENET_HOST_DEVICE(std::size_t i) {
-        scalar sum{};
-        for (std::size_t t = 0; t < Steps; ++t) sum += gsum[t * step + i];
-        total[i] = sum;
-      });
+      sum_over_steps(c.backend, Steps, step, gsum, total);
       gy = total;
     }
     if constexpr (!is_identity) {
@@ -113,8 +109,7 @@ class residual_shortcut {
     }
     if (gx) {
       const profile_scope timed(c.times, pass::backward, "sum");
-      scalar* const out = gx.data;
-      c.backend.for_each(gx.size(), [=] SPIKENET_HOST_DEVICE(std::size_t i) { out[i] += gy[i]; });
+      add_to(c.backend, gx.size(), gy, gx.data);
     }
     c.scratch.give_back(taken);
   }
@@ -190,10 +185,7 @@ class plain_residual {
     const profile_scope timed(c.times, pass::forward, "sum");
     const real_view<Backend, main_output> main(c, from_main);
     const real_view<Backend, branch> shortcut(c, from_shortcut);
-    const scalar *const m = (*main).data, *const s = (*shortcut).data;
-    scalar* const out = total.data;
-    const std::size_t n = from_shortcut.size();
-    c.backend.for_each(total.size(), [=] SPIKENET_HOST_DEVICE(std::size_t i) { out[i] = m[i] + s[i % n]; });
+    detail::add(c.backend, total.size(), (*main).data, (*shortcut).data, from_shortcut.size(), total.data);
   }
 
  private:

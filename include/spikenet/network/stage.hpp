@@ -17,6 +17,7 @@
 #include "spikenet/network/observation.hpp"
 #include "spikenet/network/profile.hpp"
 #include "spikenet/network/real_view.hpp"
+#include "spikenet/network/sums.hpp"
 
 namespace spikenet::detail {
 
@@ -248,10 +249,7 @@ struct tdbn_lif_stage {
                                                   norm.of_channels.shift(), sum.data);
       show(f, c, prefix + norm_name(), norm, x, tensor<normalised, const scalar>(sum));
       show_shortcut();
-      if (residual) {
-        scalar* const s = sum.data;
-        c.backend.for_each(sum.size(), [=] SPIKENET_HOST_DEVICE(std::size_t i) { s[i] += residual[i]; });
-      }
+      if (residual) add_to(c.backend, sum.size(), residual, sum.data);
       show(f, c, prefix + spike_name(), spike, tensor<normalised, const scalar>(sum), y);
       c.scratch.give_back(1);
     }

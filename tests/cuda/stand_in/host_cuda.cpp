@@ -44,15 +44,15 @@ void __tsan_release(void* address);
 
 // The kernels' dynamic shared memory; see shared_memory in backend/cuda/kernels.
 namespace spikenet::detail::cuda_kernels {
-alignas(256) extern unsigned char dynamic_shared[];  // as the kernels declare it
-alignas(256) unsigned char dynamic_shared[48 * 1024];
+extern unsigned char dynamic_shared[];
+alignas(1 << 16) unsigned char dynamic_shared[1 << 16];  // whole pages, of whatever size
 }  // namespace spikenet::detail::cuda_kernels
 
 namespace host_cuda {
 namespace {
 
 using spikenet::detail::cuda_kernels::dynamic_shared;
-constexpr std::size_t shared_limit = sizeof dynamic_shared;
+constexpr std::size_t shared_limit = 48 * 1024;
 constexpr unsigned lanes = 32, threads_limit = 1024;
 constexpr unsigned char fresh = 0xff;  // floating-point numbers of such bytes are NaN
 
@@ -172,9 +172,18 @@ struct fibre {
   void* sanitizer_fibre = nullptr;
 };
 
+// Addresses by which the thread sanitizer knows who waits for whom. Each block has others, so that it does not take what
+// one did before a barrier of its own to be ordered before what another does after one.
+std::uint64_t* meeting_point() {
+  static std::array<std::uint64_t, 1 << 16> points;
+  static std::size_t next = 0;
+  return &points[next++ % points.size()];
+}
+std::uint64_t launch_begins, launch_ends;
+
 struct warp {
   std::uint64_t offers[2][lanes] = {};  // two phases: a lane may offer again before the others have read
-  char barrier = 0;                     // an address
+  std::uint64_t* barrier = meeting_point();
 };
 
 struct block {
@@ -183,7 +192,7 @@ struct block {
   const std::function<void()>* thread = nullptr;
   const launch_shape* shape = nullptr;
   unsigned index[3] = {};
-  char barrier = 0, edge = 0;  // addresses
+  std::uint64_t* barrier = meeting_point();
 };
 
 order the_order = order::ascending;
@@ -208,18 +217,25 @@ char* stack_of(unsigned thread) {
   return stacks + thread * stack_size;
 }
 
-void release([[maybe_unused]] char& what) {
+void release([[maybe_unused]] std::uint64_t& what) {
 #if defined(HOST_CUDA_RACES)
   __tsan_release(&what);
 #endif
 }
-void acquire([[maybe_unused]] char& what) {
+void acquire([[maybe_unused]] std::uint64_t& what) {
 #if defined(HOST_CUDA_RACES)
   __tsan_acquire(&what);
 #endif
 }
 
+#if defined(HOST_CUDA_RACES)
+// Makes the thread sanitizer forget who used that memory.
+void renew(void* memory, std::size_t size) {
+  const int how = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED;
+  if (mmap(memory, size, PROT_READ | PROT_WRITE, how, -1, 0) == MAP_FAILED) throw std::bad_alloc();
+}
 constexpr unsigned no_synchronisation = 1;
+#endif
 
 void to_fibre(fibre& f) {
   current = &f;
@@ -253,9 +269,9 @@ void run_fibre() {
 #if defined(HOST_CUDA_ADDRESS_SANITIZER)
   __sanitizer_finish_switch_fiber(nullptr, &scheduler_stack, &scheduler_stack_size);
 #endif
-  acquire(running.edge);
+  acquire(launch_begins);
   (*running.thread)();
-  release(running.edge);
+  release(launch_ends);
   current->is = state::left;
   to_scheduler(*current);
 }
@@ -293,12 +309,17 @@ bool open_block_barrier() {
 
 void run_block() {
   const unsigned threads = static_cast<unsigned>(running.fibres.size());
+#if defined(HOST_CUDA_RACES)
+  renew(dynamic_shared, sizeof dynamic_shared);  // it is another block's
+#endif
   std::memset(dynamic_shared, fresh, shared_limit);
 #if defined(HOST_CUDA_ADDRESS_SANITIZER)
   ASAN_POISON_MEMORY_REGION(dynamic_shared + running.shape->shared_bytes,
                             shared_limit - running.shape->shared_bytes);
 #endif
-  running.warps.assign((threads + lanes - 1) / lanes, {});
+  running.warps.clear();
+  running.warps.resize((threads + lanes - 1) / lanes);
+  running.barrier = meeting_point();
   for (unsigned t = 0; t < threads; ++t) {
     fibre& f = running.fibres[t];
     f = {};
@@ -307,12 +328,17 @@ void run_block() {
     f.index[0] = t % size[0];
     f.index[1] = t / size[0] % size[1];
     f.index[2] = t / size[0] / size[1];
+#if defined(HOST_CUDA_RACES)
+    // What lies on the stack belongs to another thread than before; kernels need no more than this end of it.
+    constexpr std::size_t top = 16 * 1024;
+    renew(f.stack + stack_size - top, top);
+#endif
     f.where.start(f.stack, stack_size, &run_fibre);
 #if defined(HOST_CUDA_RACES)
     f.sanitizer_fibre = __tsan_create_fiber(0);
 #endif
   }
-  release(running.edge);
+  release(launch_begins);
   const auto clean_up = [&] {
 #if defined(HOST_CUDA_RACES)
     for (fibre& f : running.fibres) __tsan_destroy_fiber(f.sanitizer_fibre);
@@ -480,7 +506,7 @@ void run_grid(const launch_shape& shape, const std::function<void()>& thread) {
     running.index[2] = static_cast<unsigned>(b / shape.grid[0] / shape.grid[1]);
     run_block();
   }
-  acquire(running.edge);  // the next launch and the host see what all blocks have done; the blocks do not see each other
+  acquire(launch_ends);  // the host and the next launch see what the blocks have done; they do not see each other
 }
 
 unsigned own(coordinate which) noexcept {
@@ -493,10 +519,10 @@ unsigned own_lane() noexcept { return number_of(*current) % lanes; }
 
 void block_barrier() {
   fibre& f = *current;
-  release(running.barrier);
+  release(*running.barrier);
   f.is = state::at_block_barrier;
   to_scheduler(f);
-  acquire(running.barrier);
+  acquire(*running.barrier);
 }
 
 namespace {
@@ -521,7 +547,7 @@ void meet(unsigned mask) {
 }  // namespace
 
 void warp_barrier(unsigned mask) {
-  char& barrier = running.warps[number_of(*current) / lanes].barrier;
+  std::uint64_t& barrier = *running.warps[number_of(*current) / lanes].barrier;
   release(barrier);
   meet(mask);
   acquire(barrier);
