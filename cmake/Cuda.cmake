@@ -1,6 +1,5 @@
 # What spikenet::cuda needs: the CUDA toolkit, cuDNN and cudnn-frontend. Where all are there it is on by default; where one
 # is missing, a line says which, and everything else is built as ever.
-list(APPEND CMAKE_MODULE_PATH ${CMAKE_CURRENT_LIST_DIR})
 set(spikenet_cuda_missing "")
 if(NOT DEFINED SPIKENET_CUDA OR SPIKENET_CUDA)
   find_package(CUDAToolkit 12.0 QUIET)  # the first whose compiler knows C++20

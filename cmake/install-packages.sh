@@ -36,6 +36,9 @@ has_one_header() {
   return 1
 }
 
+# Where Debian keeps it, and where others do; as cmake/Findspikenet_hdf5.cmake.
+has_hdf5() { has_one_header hdf5.h hdf5/serial/hdf5.h; }
+
 has_clang_sanitizers() {
   local out status=0
   out=$(mktemp)
@@ -45,6 +48,8 @@ has_clang_sanitizers() {
 }
 
 has_qemu_aarch64() { command -v qemu-aarch64 || command -v qemu-aarch64-static; }
+
+has_arm_library() { printf '#include <array>\n#include <cstdlib>\n' | arm-none-eabi-g++ -std=c++17 -x c++ -E -; }
 
 # As the tests look for it: tests/interop/CMakeLists.txt.
 has_pytorch() { python3 -c 'import torch' || /usr/bin/python3 -c 'import torch'; }
@@ -82,6 +87,7 @@ for group in "$@"; do
       need libpng-dev "libpng, the images in event files" has_header png.h
       need libssl-dev "OpenSSL, the check sums of data files and checkpoints" has_header openssl/evp.h
       need libcli11-dev "CLI11, the command line" has_header CLI/CLI.hpp
+      need libhdf5-dev "HDF5, the files of spikenet-nir" has_hdf5
       need libcairo2-dev "cairo, draws the charts" has_one_header cairo/cairo-svg.h cairo-svg.h
       ;;
     tests)
@@ -93,10 +99,14 @@ for group in "$@"; do
       need nlohmann-json3-dev "JSON, the header of safetensors files" has_header nlohmann/json.hpp
       need libpng-dev "libpng, the images in event files" has_header png.h
       need libssl-dev "OpenSSL, the check sums of checkpoints" has_header openssl/evp.h
+      need libhdf5-dev "HDF5, the layer below .nir files" has_hdf5
       if [ "$(uname -m)" = x86_64 ]; then
         need g++-aarch64-linux-gnu "the compiler for the tests on NEON" has_command aarch64-linux-gnu-g++
         need qemu-user "the emulator that runs the tests on NEON" has_qemu_aarch64
       fi
+      need gcc-arm-none-eabi "the compiler for the tests on a Cortex-M" has_command arm-none-eabi-g++
+      need libstdc++-arm-none-eabi-newlib "the standard library of that compiler" has_arm_library
+      need qemu-system-arm "the emulator that runs the tests on a Cortex-M" has_command qemu-system-arm
       need python3-torch "PyTorch, which the network is compared with" has_pytorch
       ;;
     benchmarks)

@@ -41,13 +41,14 @@ few=(-D SPIKENET_BUILD_EXAMPLES=OFF -D SPIKENET_BUILD_BENCHMARKS=OFF -D SPIKENET
 stage "clang, sanitizers: configure" \
   configure clang-sanitize sanitize "${few[@]}" -D SPIKENET_ISA_TESTS=OFF -D SPIKENET_GOLDEN_CASES=4x1
 stage "clang, sanitizers: build" build sanitize
-stage "clang, sanitizers: test" run sanitize --label-regex 'unit|gradient|golden|fuzz'
+stage "clang, sanitizers: test" run sanitize --label-regex 'unit|gradient|golden|fuzz|nir'
 
 stage "clang, optimised: configure" configure clang clang "${few[@]}" -D SPIKENET_GOLDEN_CASES=4x2
 stage "clang, optimised: build" build clang --target isa_tests gradient_tests golden_check_4x2
 stage "clang, optimised: test" run clang --label-regex '^(isa|gradient|golden|compile_fail)$' --exclude-regex isa/neon
 
-stage "g++: configure" configure release gcc -D CMAKE_CXX_COMPILER=g++
+# One size more than the one that is trained, for what chooses among sizes.
+stage "g++: configure" configure release gcc -D CMAKE_CXX_COMPILER=g++ -D "SPIKENET_MNIST_SIZES=16x2;32x2"
 stage "g++: build" build gcc
 echo
 echo "== g++: test"

@@ -253,6 +253,50 @@ extent draw_bars(const bar_chart& chart, canvas& paper) {
   return {std::max({right + text_width + 6, title_right, legend_right}) + margin, bottom + 40 + margin};
 }
 
+extent draw_line(const line_chart& chart, canvas& paper) {
+  constexpr double plot_width = 460, plot_height = 260, gap = 8, dot = 6;
+  const auto scale_of = [&](double line_chart::point::*of) {
+    double low = INFINITY, high = -INFINITY;
+    for (const line_chart::point& point : chart.points) {
+      low = std::min(low, point.*of);
+      high = std::max(high, point.*of);
+    }
+    return ticks(low, high);
+  };
+  const std::vector<double> across = scale_of(&line_chart::point::x), up = scale_of(&line_chart::point::y);
+  double tick_width = 0, label_width = 0;
+  for (const double tick : up) tick_width = std::max(tick_width, paper.text_width(number(tick, chart.y_as_percent), tick_size));
+  for (const line_chart::point& point : chart.points)
+    label_width = std::max(label_width, paper.text_width(point.label, tick_size));
+
+  const double title_right = draw_title(paper, chart.title, chart.subtitle);
+  const double left = margin + 22 + tick_width + gap, right = left + plot_width;
+  const double top = below_title, bottom = top + plot_height;
+  const auto x_of = [&](double value) {
+    return left + plot_width * (value - across.front()) / (across.back() - across.front());
+  };
+  const auto y_of = [&](double value) { return bottom - plot_height * (value - up.front()) / (up.back() - up.front()); };
+  for (const double tick : across) {
+    paper.line(x_of(tick), top, x_of(tick), bottom + 4, faint);
+    paper.text(number(tick, false), x_of(tick), bottom + 18, tick_size, grey, align::centre);
+  }
+  for (const double tick : up) {
+    paper.line(left - 4, y_of(tick), right, y_of(tick), faint);
+    paper.text(number(tick, chart.y_as_percent), left - gap, y_of(tick) + 4, tick_size, grey, align::right);
+  }
+  for (std::size_t i = 0; i < chart.points.size(); ++i) {
+    const double x = x_of(chart.points[i].x), y = y_of(chart.points[i].y);
+    if (i > 0) paper.line(x_of(chart.points[i - 1].x), y_of(chart.points[i - 1].y), x, y, group_colours[0], 2);
+    paper.fill_rectangle(x - dot / 2, y - dot / 2, dot, dot, group_colours[0]);
+    paper.text(chart.points[i].label, x + dot, y + 14, tick_size, ink);
+  }
+  paper.line(left, top, left, bottom, grey);
+  paper.line(left, bottom, right, bottom, grey);
+  paper.text(chart.x_name, (left + right) / 2, bottom + 40, label_size, ink, align::centre);
+  paper.text_upwards(chart.y_name, margin + 10, (top + bottom) / 2, label_size, ink);
+  return {std::max(right + label_width + dot, title_right) + margin, bottom + 40 + margin};
+}
+
 // Viridis (van der Walt and Smith, 2015; public domain), by nine of its colours: light is more, in grey as well.
 colour shade(double share) {
   static constexpr std::array<colour, 9> colours{{{0.267, 0.005, 0.329},
@@ -367,6 +411,10 @@ extent draw_images(const image_grid& chart, canvas& paper) {
 
 void save_chart(const bar_chart& chart, const std::filesystem::path& path) {
   save([&](canvas& paper) { return draw_bars(chart, paper); }, path);
+}
+
+void save_chart(const line_chart& chart, const std::filesystem::path& path) {
+  save([&](canvas& paper) { return draw_line(chart, paper); }, path);
 }
 
 void save_chart(const heat_map& chart, const std::filesystem::path& path) {

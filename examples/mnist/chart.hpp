@@ -1,4 +1,4 @@
-// Pictures of numbers: a bar chart, a heat map and a grid of images, as SVG to print and as PNG to look at. One drawing
+// Pictures of numbers: a bar chart, a line chart, a heat map and a grid of images, as SVG to print and as PNG to look at. One drawing
 // code makes both, by cairo, and one look.
 #pragma once
 
@@ -28,6 +28,18 @@ struct bar_chart {
   bool as_percent = false;  // ticks of the axis: 0.1 is 10 %
 };
 
+// Points and the line through them, over two axes.
+struct line_chart {
+  struct point {
+    double x = 0, y = 0;
+    std::string label;  // beside it; may be empty
+  };
+  std::string title, subtitle;
+  std::string x_name, y_name;  // name the axes
+  std::vector<point> points;   // at least one, in the order of the line
+  bool y_as_percent = false;   // ticks of the vertical axis: 0.1 is 10 %
+};
+
 // A value for each pair of a row and a column, by colour.
 struct heat_map {
   std::string title, subtitle;
@@ -51,6 +63,7 @@ struct image_grid {
 
 // Writes path.svg and path.png (a suffix that `path` has stays). Throws spikenet::file_error where that cannot be done.
 void save_chart(const bar_chart& chart, const std::filesystem::path& path);
+void save_chart(const line_chart& chart, const std::filesystem::path& path);
 void save_chart(const heat_map& chart, const std::filesystem::path& path);
 void save_chart(const image_grid& chart, const std::filesystem::path& path);
 

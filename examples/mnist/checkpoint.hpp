@@ -54,4 +54,8 @@ training_record record_of(const spikenet::checkpoint& last, const train_options&
 // number of epochs where the schedule does not depend on it.
 train_options resumed_options(const spikenet::checkpoint& last, const train_options& command_line);
 
+// The command line's options, and from the network that the training is to begin with what it is and how its images are
+// normalised. Throws spikenet::file_error.
+train_options begun_options(const train_options& command_line);
+
 }  // namespace mnist

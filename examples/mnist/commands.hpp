@@ -23,6 +23,7 @@ struct train_options {
   std::optional<std::size_t> validation;            // how many of them validate; a tenth by default
   std::size_t crop_padding = 2;                     // pixels; random shifts of the training images; 0: none
   double flip = 0;                                  // probability of mirroring a training image
+  std::optional<double> pixel_mean, pixel_stddev;   // to normalise with; those of the training images by default
 
   // Training
   std::size_t epochs = 8;
@@ -42,6 +43,9 @@ struct train_options {
   bool tensorboard = true;        // write event files: see training_log.hpp
   std::size_t log_interval = 10;  // steps between scalars in these, and batches between lines where there is no
                                   // terminal; 0: neither
+  // The model.safetensors of a network to begin with, in place of random weights: `model`, but for a, and the
+  // normalisation are taken from it.
+  std::optional<std::filesystem::path> init;
   // Where the run goes, by at most one of the three: runs/mnist-<date>-<time> by default.
   std::optional<std::filesystem::path> out;     // this directory
   std::optional<std::string> run_name;          // runs/<name>
@@ -91,6 +95,17 @@ struct test_options {
 // Tests a network that `train` has saved: its accuracy, and with a report what it gets wrong. Throws spikenet::error.
 void test(const test_options& options);
 
+struct import_options {
+  std::filesystem::path file, out;
+  std::string from;         // "spikingjelly", "stbp-simple", or empty: as the names in the file tell
+  model_options model;      // v_th and tau in the sense of that library
+  bool decay_input = true;  // of SpikingJelly's neurons
+  double pixel_mean = 0.1307, pixel_stddev = 0.3081;  // that its images were normalised with
+};
+
+// Writes another library's weights as the model.safetensors of a run. Throws spikenet::error.
+void import_weights(const import_options& options);
+
 struct firing_rates_options {
   std::filesystem::path checkpoint;
   std::filesystem::path data = SPIKENET_MNIST_DIR;
@@ -116,5 +131,31 @@ struct profile_options {
 
 // Prints how long each layer takes in a training step and in an evaluation, on training images. Throws spikenet::error.
 void profile(const profile_options& options);
+
+struct infer_options {
+  std::filesystem::path checkpoint;
+  std::filesystem::path data = SPIKENET_MNIST_DIR;
+  std::string number = "int8";                 // or "float", "double"
+  std::optional<std::size_t> images;           // so many of the test images; all by default
+  std::size_t batch = 200;                     // images that are computed together
+  std::size_t repeat = 3;                      // passes over them, of which the fastest counts
+  std::optional<double> early_exit;            // stop an image as soon as its largest logit leads by that much
+  std::optional<std::filesystem::path> chart;  // file for a picture of accuracy over timesteps, as that margin varies
+  std::size_t threads = 0;
+};
+
+// Runs the inference of a network that `train` has saved, without what training needs: its accuracy beside that of the
+// network, its speed, its memory, and what stopping early costs. Throws spikenet::error.
+void infer(const infer_options& options);
+
+struct export_options {
+  std::filesystem::path checkpoint;
+  std::filesystem::path header;
+  std::string number = "float";
+  std::string name = "model";  // of the header's namespace
+};
+
+// Writes a network as C++, a header with its folded weights: spikenet/export/header.hpp. Throws spikenet::error.
+void export_network(const export_options& options);
 
 }  // namespace mnist

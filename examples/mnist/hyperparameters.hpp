@@ -26,6 +26,8 @@ void for_each_hyperparameter(Options& o, F&& f) {
   f("validation", o.validation);
   f("crop_padding", o.crop_padding);
   f("flip", o.flip);
+  f("pixel_mean", o.pixel_mean);
+  f("pixel_stddev", o.pixel_stddev);
   f("width", o.model.width);
   f("steps", o.model.steps);
   f("readout", o.model.readout);

@@ -114,6 +114,10 @@ void add_train_options(CLI::App& app, mnist::train_options& o) {
   app.option_defaults()->group("Program");
   app.add_option("--device", o.model.device, "Where to train; auto: on the GPU if that is possible, and else why not")
       ->check(CLI::IsMember({"cpu", "cuda", "auto"}));
+  app.add_option("--init", o.init, "Begin with this model.safetensors, a training's or an import's")
+      ->check(CLI::ExistingFile);
+  for (const char* const its : {"--width", "--steps", "--readout", "--v_th", "--tau"})
+    app.get_option("--init")->excludes(app.get_option(its));
   CLI::Option* const out =
       app.add_option("--out", o.out, "Directory for all that the training writes [runs/mnist-DATE-TIME]")
           ->check(directory);
@@ -122,7 +126,8 @@ void add_train_options(CLI::App& app, mnist::train_options& o) {
   app.add_option("--resume", o.resume, "Directory of a training to go on with, bit for bit as if it had not stopped")
       ->check(CLI::ExistingDirectory)
       ->excludes(out)
-      ->excludes(name);
+      ->excludes(name)
+      ->excludes(app.get_option("--init"));
 }
 
 void add_sweep_options(CLI::App& app, mnist::sweep_options& o) {
@@ -140,6 +145,28 @@ void add_sweep_options(CLI::App& app, mnist::sweep_options& o) {
       app.add_option("--out", o.train.out, "Directory for the table, the picture and the runs [runs/sweep-DATE-TIME]")
           ->check(directory);
   app.add_option("--run_name", o.train.run_name, "Or its name in runs/")->check(file_name)->excludes(out);
+}
+
+void add_import_options(CLI::App& app, mnist::import_options& o) {
+  app.option_defaults()->group("Program");
+  app.add_option("file", o.file, "Its state dict, a safetensors file")->required()->check(CLI::ExistingFile);
+  app.add_option("--from", o.from, "Whose it is; STBP-simple's is recognised by its names")
+      ->check(CLI::IsMember({"spikingjelly", "stbp-simple"}));
+  app.add_option("--out", o.out, "Directory for model.safetensors")->required()->check(directory);
+  app.option_defaults()->group("Network");
+  app.add_option("--width", o.model.width, "Channels of the first blocks")->check(count);
+  app.add_option("--steps", o.model.steps, "Timesteps")->check(count);
+  app.add_option("--readout", o.model.readout, "Logits: the mean over time of the last layer's current or spikes")
+      ->check(CLI::IsMember({"mean_current", "mean_spikes"}));
+  app.option_defaults()->group("What the file does not say, in the words of that library");
+  app.add_option("--v_th", o.model.v_th, "Threshold of the neurons")->required()->check(positive);
+  app.add_option("--tau", o.model.tau, "Of the neurons: SpikingJelly's time constant, STBP-simple's decay")
+      ->required()
+      ->check(positive);
+  app.add_flag("--decay_input,!--no_decay_input", o.decay_input, "Of SpikingJelly's neurons; its default");
+  app.add_option("--pixel_mean", o.pixel_mean, "Normalisation of the images, whose pixels are from 0 to 1")
+      ->check(not_negative);
+  app.add_option("--pixel_stddev", o.pixel_stddev, "Normalisation of the images")->check(positive);
 }
 
 void add_firing_rates_options(CLI::App& app, mnist::firing_rates_options& o) {
@@ -167,6 +194,36 @@ void add_profile_options(CLI::App& app, mnist::profile_options& o) {
       ->check(CLI::ExistingDirectory);
   app.add_option("--batch_size", o.batch_size, "Images in a step")->check(count);
   app.add_option("--repeat", o.steps, "Steps to take the mean of")->check(whole_number(1, 10'000));
+}
+
+void add_infer_options(CLI::App& app, mnist::infer_options& o) {
+  app.option_defaults()->group("Program");
+  app.add_option("--checkpoint", o.checkpoint, "The model.safetensors of a training")
+      ->required()
+      ->check(CLI::ExistingFile);
+  app.add_option("--data", o.data, "Directory with the test images and labels, plain or gzip")
+      ->check(CLI::ExistingDirectory);
+  app.add_option("--number", o.number, "What it computes with")->check(CLI::IsMember({"float", "double", "int8"}));
+  app.add_option("--images", o.images, "Use only that many test images")->check(count);
+  app.add_option("--batch", o.batch, "Images that are computed together")->check(count);
+  app.add_option("--repeat", o.repeat, "Passes over the images, of which the fastest counts")
+      ->check(whole_number(1, 10'000));
+  app.add_option("--early_exit", o.early_exit, "Stop an image as soon as its largest logit leads by that much")
+      ->check(not_negative);
+  app.add_option("--chart", o.chart, "File for a chart of accuracy over timesteps, as that margin varies")
+      ->check(accept("a file", [](const std::string& text) { return !text.empty() && text.back() != '/'; }));
+}
+
+void add_export_options(CLI::App& app, mnist::export_options& o) {
+  app.option_defaults()->group("Program");
+  app.add_option("--checkpoint", o.checkpoint, "The model.safetensors of a training")
+      ->required()
+      ->check(CLI::ExistingFile);
+  app.add_option("--header", o.header, "The file to write")
+      ->required()
+      ->check(accept("a file", [](const std::string& text) { return !text.empty() && text.back() != '/'; }));
+  app.add_option("--number", o.number, "What it computes with; int8 takes the bytes of images")->check(CLI::IsMember({"float", "int8"}));
+  app.add_option("--name", o.name, "Of its namespace");
 }
 
 }  // namespace
@@ -197,6 +254,10 @@ int main(int argc, char** argv) {
                   "Directory for the confusion matrix, a picture of the worst images, and a table of all")
       ->check(accept("a directory", [](const std::string& text) { return !text.empty(); }));
 
+  mnist::import_options import_options;
+  CLI::App& import_command = *app.add_subcommand("import", "Makes a network of another library's weights");
+  add_import_options(import_command, import_options);
+
   mnist::firing_rates_options rates_options;
   CLI::App& rates = *app.add_subcommand("firing-rates", "Shows how often the neurons of each layer fire, as a chart");
   add_firing_rates_options(rates, rates_options);
@@ -205,12 +266,21 @@ int main(int argc, char** argv) {
   CLI::App& profile = *app.add_subcommand("profile", "Shows how long each layer takes, in training and in evaluation");
   add_profile_options(profile, profile_options);
 
+  mnist::infer_options infer_options;
+  CLI::App& infer = *app.add_subcommand("infer", "Runs a network that train has saved as it is deployed: speed, memory");
+  add_infer_options(infer, infer_options);
+
+  mnist::export_options export_options;
+  CLI::App& exported = *app.add_subcommand("export", "Writes a network that train has saved as C++, for small devices");
+  add_export_options(exported, export_options);
+
   bool no_cuda = false;
   for (const auto& [command, threads] : {std::pair{&train, &train_options.threads},
                                          {&sweep, &sweep_options.train.threads},
                                          {&test, &test_options.threads},
                                          {&rates, &rates_options.threads},
-                                         {&profile, &profile_options.threads}}) {
+                                         {&profile, &profile_options.threads},
+                                         {&infer, &infer_options.threads}}) {
     command->add_option("--threads", *threads, "To compute with; 0: one for each core")->check(whole_number(0, 1024));
     command->add_flag("--no_cuda", no_cuda, "Compute on the CPU, as is done anyhow but where --device says otherwise");
   }
@@ -218,7 +288,8 @@ int main(int argc, char** argv) {
   try {
     app.parse(argc, argv);
     if (app.get_subcommands().empty())
-      throw CLI::RequiredError("A command, train or test or sweep or firing-rates or profile,");
+      throw CLI::RequiredError(
+          "A command, train or test or sweep or import or firing-rates or profile or infer or export,");
     for (const CLI::Option* option : train.get_options())
       if (option->count() > 0) train_options.given.insert(option->get_single_name());
     if (no_cuda) train_options.model.device = "cpu";
@@ -236,8 +307,11 @@ int main(int argc, char** argv) {
     if (train.parsed()) return mnist::train(train_options);
     if (sweep.parsed()) return mnist::sweep(sweep_options);
     if (test.parsed()) mnist::test(test_options);
+    if (import_command.parsed()) mnist::import_weights(import_options);
     if (rates.parsed()) mnist::firing_rates(rates_options);
     if (profile.parsed()) mnist::profile(profile_options);
+    if (infer.parsed()) mnist::infer(infer_options);
+    if (exported.parsed()) mnist::export_network(export_options);
     return 0;
   } catch (const std::bad_alloc&) {
     std::fprintf(stderr, "spikenet-mnist: There is not enough memory; smaller batches need less.\n");

@@ -12,12 +12,19 @@
 #include <span>
 #include <spikenet/core/random.hpp>
 #include <spikenet/io/checkpoint.hpp>
+#include <spikenet/io/import.hpp>
 #include <spikenet/io/safetensors.hpp>
 #include <spikenet/network/network.hpp>
+#include <spikenet/nir/graph.hpp>
 #include <spikenet/training/monitor.hpp>
 #include <spikenet/training/optimizer.hpp>
 #include <string>
 #include <variant>
+
+namespace spikenet {
+struct header_options;
+struct normalise;
+}  // namespace spikenet
 
 namespace mnist {
 
@@ -34,6 +41,8 @@ struct model_options {
   double a = 0.5;                        // half the width of the surrogate's window
   std::string device = "cpu";            // or "cuda", or "auto": see choose_device
 };
+
+class deployed;  // deployed.hpp
 
 using optimizer = std::variant<spikenet::adam, spikenet::sgd>;
 
@@ -61,7 +70,8 @@ class model {
   // The same, and the monitor watches.
   virtual std::span<const float> evaluate(std::span<const float> images, spikenet::monitor& monitor) = 0;
   virtual void save(const std::filesystem::path& path, const spikenet::safetensors_metadata& metadata) = 0;
-  virtual void load(const spikenet::safetensors_file& file) = 0;
+  // From its own file, or from another library's.
+  virtual void load(const spikenet::safetensors_file& file, std::optional<spikenet::library> from = std::nullopt) = 0;
   virtual void save_checkpoint(const std::filesystem::path& directory, const optimizer& rule,
                                const spikenet::training_state& state,
                                const spikenet::safetensors_metadata& metadata) = 0;
@@ -72,6 +82,19 @@ class model {
       std::function<void(const std::string& name, std::span<const float> values, std::span<const float> gradients)>;
   virtual void for_each_parameter(const parameter_visitor& f) = 0;
   virtual std::size_t parameter_count() const = 0;
+
+  // What is done with a network after its training. One on a GPU refuses (spikenet::argument_error): whoever wants this reads
+  // its checkpoint.
+
+  // See spikenet/nir/export.hpp.
+  virtual spikenet::nir::graph nir_graph(double dt) const;
+  // The network's inference, as it is now. number: "float", "double", or "int8", which is spikenet::quantised.
+  virtual std::unique_ptr<deployed> deploy(const std::string& number,
+                                           const spikenet::normalise& normalisation) const;
+  // The network's inference as C++: see spikenet/export/header.hpp. number: "float"; or "int8", which takes the bytes of
+  // images, and for which the normalisation becomes a part of the network.
+  virtual void write_header(const std::filesystem::path& path, const std::string& number,
+                            const spikenet::normalise& normalisation, spikenet::header_options options) const;
 };
 
 // Why there is no network of this size in the program, and how to get one; nothing where there is one.

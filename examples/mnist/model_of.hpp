@@ -1,4 +1,4 @@
-// A network behind the interface of model.hpp, on any backend: what model.cpp compiles for the CPU and model.cu for a GPU.
+// A network behind the interface of model.hpp, on any backend: what model.cpp makes of it for the CPU and model.cu for a GPU.
 #pragma once
 
 #include <memory>
@@ -11,8 +11,9 @@
 
 namespace mnist {
 
+// All but what is done with a network after its training.
 template <class Network>
-class model_of final : public model {
+class model_of : public model {
   static_assert(Network::channels == 1 && Network::height == image_height && Network::width == image_width &&
                 Network::classes == classes);
 
@@ -41,7 +42,9 @@ class model_of final : public model {
   void save(const std::filesystem::path& path, const spikenet::safetensors_metadata& metadata) override {
     spikenet::save_state_dict(net_, path, metadata);
   }
-  void load(const spikenet::safetensors_file& file) override { spikenet::load_state_dict(net_, file); }
+  void load(const spikenet::safetensors_file& file, std::optional<spikenet::library> from) override {
+    from ? spikenet::import_state_dict(net_, file, *from) : spikenet::load_state_dict(net_, file);
+  }
   void save_checkpoint(const std::filesystem::path& directory, const optimizer& rule,
                        const spikenet::training_state& state, const spikenet::safetensors_metadata& metadata) override {
     std::visit([&](const auto& chosen) { spikenet::save_checkpoint(net_, chosen, directory, state, metadata); }, rule);
@@ -56,16 +59,17 @@ class model_of final : public model {
   }
   std::size_t parameter_count() const override { return net_.parameter_count(); }
 
- private:
+ protected:
   Network net_;
 };
 
-template <class Backend, std::size_t Width, std::size_t Timesteps>
+// Model: model_of, or what adds the rest to it.
+template <template <class Network> class Model, class Backend, std::size_t Width, std::size_t Timesteps>
 std::unique_ptr<model> make_model_on(const model_options& options, spikenet::seed seed) {
   if (options.readout == "mean_current")
-    return std::make_unique<model_of<spikenet::dsrn<Backend, Width, Timesteps, spikenet::mean_current>>>(options, seed);
+    return std::make_unique<Model<spikenet::dsrn<Backend, Width, Timesteps, spikenet::mean_current>>>(options, seed);
   if (options.readout == "mean_spikes")
-    return std::make_unique<model_of<spikenet::dsrn<Backend, Width, Timesteps, spikenet::mean_spikes>>>(options, seed);
+    return std::make_unique<Model<spikenet::dsrn<Backend, Width, Timesteps, spikenet::mean_spikes>>>(options, seed);
   throw spikenet::argument_error("There is no readout \"" + options.readout + "\": it is mean_current or mean_spikes.");
 }
 

@@ -2,10 +2,12 @@
 #include <cstdio>
 #include <span>
 #include <spikenet/core/error.hpp>
+#include <spikenet/export/header.hpp>
 #if defined(SPIKENET_MNIST_HAS_GPU_SIZES)
 #include <spikenet/cuda_device.hpp>
 #endif
 
+#include "deployed.hpp"
 #include "model.hpp"
 
 namespace mnist {
@@ -61,6 +63,19 @@ std::string missing(std::span<const size_entry> among, std::size_t width, std::s
 }
 
 }  // namespace
+
+namespace {
+[[noreturn]] void refuse_on_gpu() {
+  throw spikenet::argument_error("This is not done with a network on a GPU, but with its checkpoint.");
+}
+}  // namespace
+
+spikenet::nir::graph model::nir_graph(double) const { refuse_on_gpu(); }
+std::unique_ptr<deployed> model::deploy(const std::string&, const spikenet::normalise&) const { refuse_on_gpu(); }
+void model::write_header(const std::filesystem::path&, const std::string&, const spikenet::normalise&,
+                         spikenet::header_options) const {
+  refuse_on_gpu();
+}
 
 std::optional<std::string> why_not_built(std::size_t width, std::size_t steps) {
   if (find_size(sizes, width, steps)) return std::nullopt;

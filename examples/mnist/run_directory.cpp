@@ -26,14 +26,18 @@ std::filesystem::path asked_directory(const train_options& options, const std::s
   return path;
 }
 
-std::filesystem::path new_run(const train_options& options) {
-  const std::filesystem::path run = asked_directory(options, "mnist");
+void require_untaken(const std::filesystem::path& run) {
   std::error_code ignored;
   for (const auto& taken : {best_of(run), last_of(run)})
     if (std::filesystem::exists(taken, ignored))
       throw spikenet::file_error(taken.string() +
                                  ": The checkpoint of another training is not overwritten; choose another --out or "
                                  "--run_name, or go on with that training: --resume.");
+}
+
+std::filesystem::path new_run(const train_options& options) {
+  const std::filesystem::path run = asked_directory(options, "mnist");
+  require_untaken(run);
   if (options.tensorboard && has_event_files(run))
     throw spikenet::file_error(run.string() +
                                ": The event files of another training are there, whose curves would mix with this "

@@ -15,8 +15,11 @@ inline std::filesystem::path last_of(const std::filesystem::path& run) { return 
 // --out DIRECTORY, or runs/NAME for --run_name NAME, or else runs/KIND-DATE-TIME.
 std::filesystem::path asked_directory(const train_options& options, const std::string& kind);
 
+// Throws spikenet::file_error where a training has left a network in that directory, which may have cost hours.
+void require_untaken(const std::filesystem::path& run);
+
 // Where a new training is to go. Throws spikenet::file_error where another has left something there that it would
-// overwrite, which may have cost hours, or mix with its own.
+// overwrite, or mix with its own.
 std::filesystem::path new_run(const train_options& options);
 
 // Throws spikenet::file_error where it cannot be created or written to: now rather than after an epoch.

@@ -51,6 +51,7 @@ int train(const train_options& options, const std::filesystem::path& run,
 int train(const train_options& command_line) {
   train_options options = command_line;
   std::optional<spikenet::checkpoint> last;
+  if (command_line.init) options = begun_options(command_line);
   if (command_line.resume) {
     last = spikenet::checkpoint::read(last_of(*command_line.resume));
     options = resumed_options(*last, command_line);

@@ -25,11 +25,12 @@ spikenet::training_validation_split split_images(const spikenet::image_dataset& 
   return spikenet::split(spikenet::subset{images}.first(used), validation, spikenet::seed{options.seed});
 }
 
-spikenet::normalise normalisation_of(const spikenet::subset& images, const std::filesystem::path& directory) {
+spikenet::normalise normalisation_of(const spikenet::subset& images, const train_options& options) {
+  if (options.pixel_mean) return {.mean = {*options.pixel_mean}, .stddev = {options.pixel_stddev.value()}};
   try {
     return spikenet::normalise::of(images);
   } catch (const spikenet::argument_error& error) {
-    throw spikenet::file_error(directory.string() + ": The training images are of no use: " + error.what());
+    throw spikenet::file_error(options.data.string() + ": The training images are of no use: " + error.what());
   }
 }
 
@@ -82,7 +83,7 @@ training::training(const train_options& options, const image_files& images, std:
     : options_{options},
       run_{std::move(run)},
       split_{split_images(images.train, options)},
-      info_{options.model, normalisation_of(split_.training, options.data)},
+      info_{options.model, normalisation_of(split_.training, options)},
       training_{split_.training,
                 {.batch_size = options.train_batch_size,
                  .shuffle = true,
@@ -99,6 +100,7 @@ training::training(const train_options& options, const image_files& images, std:
       schedule_{make_schedule(options)},
       net_{make_model(options.model, spikenet::seed{options.seed})} {
   record_.stopping.patience = options.patience;
+  if (options.init) net_->load(spikenet::safetensors_file::read(*options.init));
   if (last) restore(*last);
 }
 
@@ -134,6 +136,7 @@ void training::print_plan() const {
               net.readout.c_str(), net_->parameter_count());
   std::printf("neurons     threshold (v_th) %g, decay (tau) %g, surrogate half width (a) %g\n", net.v_th, net.tau,
               net.a);
+  if (options_.init) std::printf("begun with  %s\n", options_.init->c_str());
   std::printf("training    %zu epochs, batches of %zu, %s, learning rate %g, schedule %s, weight decay %g, seed %llu\n",
               options_.epochs, options_.train_batch_size, options_.optimizer.c_str(), options_.lr,
               options_.schedule.c_str(), options_.weight_decay, static_cast<unsigned long long>(options_.seed));

@@ -77,6 +77,11 @@ if [ "$(wc -l <rates/firing-rates.csv)" -ne 20 ]; then complain "firing-rates.cs
 accepts 'test image 29, a [0-9], taken for a [0-9]' firing-rates --data small --checkpoint trained/model.safetensors \
   --sample 29
 if [ ! -s trained/firing-rates.png ]; then complain "no chart beside the checkpoint"; fi
+accepts '^written +net.hpp: namespace digits, int8, ' export --checkpoint trained/model.safetensors --header net.hpp \
+  --number int8 --name digits
+if ! grep -q '^using model = spikenet::inference<architecture, spikenet::quantised<std::uint8_t>>;' net.hpp; then
+  complain "net.hpp does not have the network"
+fi
 mkdir zipped
 for file in small/*; do gzip -c "$file" >"zipped/${file#small/}.gz"; done
 cp small/t10k-labels-idx1-ubyte zipped/
@@ -147,6 +152,11 @@ refuses 2 '--report: ' test --checkpoint trained/model.safetensors --report ''
 refuses 2 '--data: .*nowhere' train --data nowhere
 refuses 2 '--data: ' train --data ''
 
+refuses 2 '--header' export --checkpoint trained/model.safetensors
+refuses 2 '--checkpoint' export --header x.hpp
+refuses 2 '--header: ' export --checkpoint trained/model.safetensors --header ''
+refuses 2 '--number: .*int4' export --checkpoint trained/model.safetensors --header x.hpp --number int4
+
 # Where the checkpoint goes
 refuses 1 'trained/model.safetensors: .*--out' train --data small --out trained
 echo >occupied
@@ -169,6 +179,8 @@ for file in confusion.svg confusion.png confusion.csv worst.svg worst.png images
   mkdir -p "taken/$file"
   refuses 1 "taken/$file: " test --data small --checkpoint trained/model.safetensors --report taken
 done
+refuses 1 'occupied/below.hpp: ' export --checkpoint trained/model.safetensors --header occupied/below.hpp
+refuses 1 '"a b".*namespace' export --checkpoint trained/model.safetensors --header x.hpp --name 'a b'
 refuses 1 '--sample 30: .*small.* 0 to 29' firing-rates --data small --checkpoint trained/model.safetensors --sample 30
 
 # The data

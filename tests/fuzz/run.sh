@@ -6,7 +6,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
 inputs=${1:-1000000}
 targets=("${@:2}")
-[[ ${#targets[@]} -gt 0 ]] || targets=(idx gzip safetensors state_dict)
+[[ ${#targets[@]} -gt 0 ]] || targets=(idx gzip safetensors state_dict nir)
 if [[ ! $inputs =~ ^[1-9][0-9]*$ ]]; then
   echo "usage: tests/fuzz/run.sh [INPUTS [TARGET...]]" >&2
   exit 2

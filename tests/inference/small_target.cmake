@@ -1,5 +1,7 @@
-# Compiles small_target.cpp as for a small target, and fails where it needs more than memory to be copied:
-# cmake -D COMPILER=<c++> -D NM=<nm> -D INCLUDE=<include> -D SOURCE=<file> -D OBJECT=<file> -P small_target.cmake
+# Compiles small_target.cpp as for a small target, and fails where it needs more than memory to be copied and, where the
+# processor has no such instructions, arithmetic (Arm's run-time ABI: __aeabi_fadd, __aeabi_ldivmod, ...):
+# cmake -D "COMPILER=<c++;option...>" -D NM=<nm> -D INCLUDE=<include> -D SOURCE=<file> -D OBJECT=<file>
+#       -P small_target.cmake
 cmake_minimum_required(VERSION 3.25)
 
 execute_process(
@@ -20,6 +22,8 @@ endif()
 string(REGEX REPLACE "\n$" "" symbols "${symbols}")
 string(REPLACE "\n" ";" symbols "${symbols}")
 list(FILTER symbols EXCLUDE REGEX "^(memcpy|memmove|memset|memcmp|_GLOBAL_OFFSET_TABLE_)$")
+list(FILTER symbols EXCLUDE REGEX "^__aeabi_([fd](add|sub|rsub|mul|div|neg|cmp[a-z]+|2[a-z]+)|u?[il]2[fd]|u?[il]div(mod)?)$")
+list(FILTER symbols EXCLUDE REGEX "^__aeabi_(l(mul|lsl|lsr|asr|cmp)|mem(cpy|move|set|clr)[48]?)$")
 if(symbols)
   message(FATAL_ERROR "It needs ${symbols}.")
 endif()

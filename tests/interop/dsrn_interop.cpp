@@ -2,11 +2,14 @@
 //
 //     dsrn_interop write DIRECTORY
 //     dsrn_interop check DIRECTORY
+//     dsrn_interop import LIBRARY DIRECTORY
 //
 // For each readout DIRECTORY/READOUT has model.safetensors, a state dict, and what its writer has computed with it, in
 // expected.safetensors: images [N,1,28,28] and labels [N]; logits, in evaluation mode; loss and grad.NAME of a training
 // step; after.NAME, parameters and running statistics after one step of Adam. `check` computes the same and compares to
 // 1e-9: exit status 1 where that does not hold. dsrn_interop.py has the same two commands.
+//
+// `import` compares the logits of another library's network to 1e-10: see import_interop.py, which writes it.
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -18,6 +21,7 @@
 #include <map>
 #include <span>
 #include <spikenet/dsrn.hpp>
+#include <spikenet/io/import.hpp>
 #include <spikenet/io/state_dict.hpp>
 #include <string>
 #include <vector>
@@ -126,15 +130,38 @@ bool check(const fs::path& folder) {
   return good;
 }
 
+bool import_weights(const std::string& name, const fs::path& folder) {
+  const library from = name == "stbp_simple" ? library::stbp_simple : library::spikingjelly;
+  const neuron theirs = from == library::stbp_simple
+                            ? neuron{.threshold = 0.4, .decay = 0.3}
+                            : lif_node{.tau = 1 / 0.7, .threshold = 0.4}.neurons<double>();
+  net_t<mean_current> net{seed{1}, theirs};
+  import_state_dict(net, folder / "theirs.safetensors", from);
+  export_state_dict(net, folder / "back.safetensors", from);
+
+  const auto expected = safetensors_file::read(folder / "expected.safetensors");
+  const auto logits = expected.values<double>("logits");
+  const auto actual = net.evaluate(expected.values<double>("images"));
+  double worst = actual.size() == logits.size() ? 0 : HUGE_VAL;
+  for (std::size_t i = 0; i < actual.size() && worst < HUGE_VAL; ++i) {
+    const double error = std::abs(actual[i] - logits[i]);
+    worst = std::isfinite(error) ? std::max(worst, error) : HUGE_VAL;
+  }
+  std::printf("%s: worst error of a logit %.1e\n", name.c_str(), worst);
+  return worst <= 1e-10;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
-  const std::string command = argc == 3 ? argv[1] : "";
-  if (command != "write" && command != "check") {
-    std::fprintf(stderr, "usage: %s write|check DIRECTORY\n", argv[0]);
+  const std::string command = argc > 1 ? argv[1] : "";
+  const bool imports = command == "import";
+  if (argc != (imports ? 4 : 3) || (!imports && command != "write" && command != "check")) {
+    std::fprintf(stderr, "usage: %s write|check DIRECTORY\n       %s import LIBRARY DIRECTORY\n", argv[0], argv[0]);
     return 2;
   }
   try {
+    if (imports) return import_weights(argv[2], argv[3]) ? 0 : 1;
     const fs::path current = fs::path{argv[2]} / "mean_current", spikes = fs::path{argv[2]} / "mean_spikes";
     if (command == "check") {
       const bool good = check<mean_current>(current);

@@ -1,4 +1,5 @@
-// Every operation of the CPU backend, in float and double, against plain loops in double. Inputs are small integers and
+// Every operation of the CPU backend, in float and double, against plain loops in double; and quantised inference, whose
+// results are the same bits on every machine. Inputs are small integers and
 // multiples of 1/8, for which nearly all results are exact in either precision, whether or not multiplication and
 // addition are fused: they must be equal, and not merely close. Channels are such that vectors of 2 to 16 values, alone
 // and in blocks of four, and the numbers that are left over all have work. The numbers of a vector are tested one by
@@ -11,10 +12,12 @@
 #include <cstdio>
 #include <iterator>
 #include <limits>
+#include <memory>
 #include <vector>
 
 #include "spikenet/backend/cpu/cpu.hpp"
 #include "spikenet/core/random.hpp"
+#include "spikenet/inference/inference.hpp"
 
 using namespace spikenet;
 
@@ -310,6 +313,58 @@ void test_neurons() {
   run(residual_bits.data(), bits, as_bits<Channels>(fused.o), "tdbn_lif_forward of bits", "tdbn_lif_backward of bits");
 }
 
+// Integers of all kinds of layers, small enough that no sum can leave its range.
+using integers_of = inference<
+    architecture<timesteps<3>, image<2, 11, 9>, conv2d<20, 3>, tdbn<>, lif<>, basic_block<20>, basic_block<37, stride<2>>,
+                 avg_pool2d<2>, conv2d<9, 2>, lif<soft_reset>, flatten, linear<18>, lif<>, linear<7>>,
+    quantised<std::uint8_t>>;
+using integers_of_many = inference<integers_of::architecture, quantised<std::uint8_t>, 4>;
+
+integers_of::parameters some_integers() {
+  using planned = detail::planned<integers_of::architecture>;
+  random_stream random{seed{1}};
+  const auto some = [&](auto& values, std::int32_t low, std::uint32_t size) {
+    for (auto& value : values)
+      value = static_cast<std::remove_reference_t<decltype(value)>>(low + static_cast<std::int32_t>(random.below(size)));
+  };
+  integers_of::parameters p;
+  some(p.weights, -14, 30);
+  some(p.units, 10, 40);
+  some(p.biases, -50, 101);
+  some(p.constants.thresholds, 20, 60);
+  some(p.constants.image.factors, 600'000, 100'000);
+  some(p.constants.image.offsets, -90'000'000, 1'000'000);
+  p.constants.shifts[0] = 10;
+  for (std::size_t i = 1; i < planned::plan.stage_count; ++i) p.constants.shifts[i] = 2;
+  p.constants.decay = 9830;
+  return p;
+}
+
+// Logits, number by number, as FNV-1a hashes them.
+template <class Model>
+std::uint64_t hash_of_logits(const integers_of::parameters& parameters) {
+  constexpr std::size_t count = 6;
+  random_stream random{seed{2}};
+  std::vector<std::uint8_t> images(count * Model::image_size);
+  for (std::uint8_t& byte : images) byte = static_cast<std::uint8_t>(random.below(256));
+  std::vector<std::int32_t> logits(count * Model::classes);
+  std::make_unique<Model>(parameters)->logits(images.data(), count, logits.data());
+  std::uint64_t hash = 14695981039346656037u;
+  for (const std::int32_t logit : logits) hash = (hash ^ static_cast<std::uint32_t>(logit)) * 1099511628211u;
+  return hash;
+}
+
+void test_quantised_inference() {
+  const auto parameters = std::make_unique<integers_of::parameters>(some_integers());
+  const std::uint64_t one = hash_of_logits<integers_of>(*parameters);
+  const std::uint64_t many = hash_of_logits<integers_of_many>(*parameters);
+  constexpr std::uint64_t expected = 8718211786024111178u;
+  check("quantised inference", one == expected);
+  check("quantised inference of many images", many == expected);
+  if (one != expected || many != expected)
+    std::printf("  hashes %llu and %llu\n", static_cast<unsigned long long>(one), static_cast<unsigned long long>(many));
+}
+
 template <std::size_t... N>
 using g = conv2d_geometry<N...>;
 
@@ -334,6 +389,7 @@ void test_all() {
 int main() {
   test_all<float>();
   test_all<double>();
+  test_quantised_inference();
   std::printf("%zu bytes a vector, %zu registers: %d of %d checks failed\n", detail::simd_bytes, detail::simd_registers,
               failures, checks);
   return failures == 0 && checks > 0 ? 0 : 1;

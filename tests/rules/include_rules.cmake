@@ -5,7 +5,7 @@
 cmake_minimum_required(VERSION 3.25)
 
 # What the headers of a folder of include/spikenet may include, besides the standard library and their own folder.
-# "backend" is backend/backend.hpp, the concept; "eigen", "zlib", "json", "openssl", "png", "posix" are the headers of
+# "backend" is backend/backend.hpp, the concept; "eigen", "zlib", "json", "openssl", "png", "hdf5", "posix" are the headers of
 # those, "cuda" those of CUDA, cuBLAS and cuDNN; "intrinsics" are the compiler's own headers for instructions.
 set(allowed_core "")
 set(allowed_neuron core)
@@ -21,14 +21,19 @@ set(allowed_training core network)
 set(allowed_data core network)
 set(allowed_io core network json posix)
 set(allowed_inference core neuron layer network backend/cpu)
+set(allowed_nir core neuron layer network inference)
+set(allowed_export core inference io)
 # Single headers that may include more.
 set(allowed_backend/cpu/simd.hpp intrinsics)
 set(allowed_data/idx.hpp zlib)
+set(allowed_inference/quantise.hpp data)
 set(allowed_io/checkpoint.hpp openssl)
 set(allowed_io/event_file.hpp png)
+set(allowed_io/import.hpp neuron)
+set(allowed_nir/file.hpp io hdf5)
 set(allowed_cuda_device.hpp cuda)
 # include/spikenet/*.hpp, the headers that users include: any folder; cuda.cuh alone the CUDA backend.
-set(allowed_entry core neuron backend backend/cpu layer network training data io inference)
+set(allowed_entry core neuron backend backend/cpu layer network training data io inference nir)
 set(allowed_cuda.cuh backend/cuda backend/cuda/cudnn backend/cuda/cublas cuda)
 
 # The headers that must not bring more than the standard library and Eigen with them, through whatever they include.
@@ -84,7 +89,7 @@ function(header_of include file variable)
 endfunction()
 
 # kind_of(<include> <including file> <variable>): a folder of the library, or entry, eigen, zlib, json, openssl, png,
-# cuda, posix, intrinsics, std or other.
+# hdf5, cuda, posix, intrinsics, std or other.
 function(kind_of include file variable)
   header_of("${include}" "${file}" header)
   if(header)
@@ -102,6 +107,8 @@ function(kind_of include file variable)
     set(kind openssl)
   elseif(include STREQUAL "<png.h>")
     set(kind png)
+  elseif(include STREQUAL "<hdf5.h>")
+    set(kind hdf5)
   elseif(include MATCHES "^<(cuda|cublas|cudnn)[A-Za-z0-9_]*\\.h>$")
     set(kind cuda)
   elseif(include MATCHES "^<(unistd|fcntl|sys/[a-z]+)\\.h>$")
@@ -175,7 +182,7 @@ foreach(entry IN LISTS plain_headers)
     includes_of(${path} includes)
     foreach(include IN LISTS includes)
       kind_of("${include}" ${path} kind)
-      if(kind MATCHES "^(zlib|json|openssl|png|posix|cuda|other)$")
+      if(kind MATCHES "^(zlib|json|openssl|png|hdf5|posix|cuda|other)$")
         violation("include/spikenet/${entry} must need Eigen only, but reaches ${include} through ${header}")
       endif()
     endforeach()

@@ -17,87 +17,13 @@
 #include "spikenet/inference/fold.hpp"
 #include "spikenet/inference/parallel.hpp"
 #include "spikenet/spikenet.hpp"
+#include "unit/inference_networks.hpp"
 #include "unit/neuron_recorder.hpp"
 #include "unit/support.hpp"
 
 using namespace spikenet;
 
 namespace {
-
-// Weights and statistics as of a trained network: nothing is 0 or 1, and neurons neither rest nor fire always.
-template <class Network>
-void set_tensors(Network& net, std::uint64_t seed) {
-  using scalar = typename Network::scalar;
-  random_stream random{spikenet::seed{seed}};
-  net.for_each_tensor([&](const tensor_info& info, std::span<scalar> values) {
-    const bool variance = info.name.ends_with("running_var"), scale = info.name.ends_with("weight") && info.shape.size() == 1;
-    const double fan_in = info.shape.size() > 1 ? static_cast<double>(values.size() / info.shape[0]) : 1;
-    for (scalar& v : values) {
-      const double n = random.normal();
-      v = static_cast<scalar>(variance ? 0.3 + 0.2 * std::abs(n)
-                              : scale  ? 1.2 + 0.3 * n
-                              : info.shape.size() > 1 ? 1.5 * n / std::sqrt(fan_in)
-                                                      : 0.2 * n);
-    }
-  });
-}
-
-template <class Network>
-std::vector<typename Network::scalar> evaluated(Network& net, const std::vector<typename Network::scalar>& images) {
-  const auto logits = net.evaluate(images);
-  return {logits.begin(), logits.end()};
-}
-
-// How often the neurons of each layer fire.
-struct firing_rates {
-  std::vector<double> fired, count;
-  void operator()(const fired_layer& layer) {
-    fired.resize(std::max(fired.size(), layer.index + 1));
-    count.resize(fired.size());
-    for (std::size_t n = 0; n < layer.images; ++n)
-      for (std::size_t t = 0; t < layer.steps; ++t)
-        for (std::size_t y = 0; y < layer.height; ++y)
-          for (std::size_t x = 0; x < layer.width; ++x)
-            for (std::size_t c = 0; c < layer.channels; ++c, ++count[layer.index])
-              fired[layer.index] += layer.fired(n, t, y, x, c);
-  }
-};
-
-template <class Model>
-std::vector<typename Model::logit> inferred(const typename Model::parameters& parameters,
-                                            const std::vector<typename Model::value>& images) {
-  const auto model = std::make_unique<Model>(parameters);
-  const std::size_t count = images.size() / Model::image_size;
-  std::vector<typename Model::logit> logits(count * Model::classes);
-  model->logits(images.data(), count, logits.data());
-  return logits;
-}
-
-// One timestep at a time, with the state saved and the work done twice after the first.
-template <class Model>
-std::vector<typename Model::logit> stepped(const typename Model::parameters& parameters,
-                                           const std::vector<typename Model::value>& images) {
-  const auto model = std::make_unique<Model>(parameters);
-  const std::size_t count = images.size() / Model::image_size;
-  constexpr bool frames = Model::image_size > Model::frame_size;
-  std::vector<typename Model::logit> logits(count * Model::classes);
-  for (std::size_t n = 0; n < count; ++n) {
-    const auto frame = [&](std::size_t t) {
-      return std::span<const typename Model::value, Model::frame_size>(
-          images.data() + ((frames ? t * count : 0) + n) * Model::frame_size, Model::frame_size);
-    };
-    const std::span<typename Model::logit, Model::classes> result(logits.data() + n * Model::classes, Model::classes);
-    typename Model::state state;
-    model->step(state, frame(0));
-    const typename Model::state saved = state;
-    for (std::size_t t = 1; t < Model::timesteps; ++t) model->step(state, frame(t));
-    state = saved;
-    for (std::size_t t = 1; t < Model::timesteps; ++t) model->step(state, frame(t));
-    Model::read_out(state, result);
-    CHECK(state.steps == Model::timesteps);
-  }
-  return logits;
-}
 
 // A network whose neurons work, against every way to run its inference, in double.
 template <class Network>
@@ -106,17 +32,17 @@ void check_in_double(std::uint64_t seed) {
   using one = inference<architecture, double>;
   using many = inference<architecture, double, 5>;
   Network net{spikenet::seed{seed}, {.threshold = 0.4, .decay = 0.3}};
-  set_tensors(net, seed);
+  test::set_tensors(net, seed);
   const std::size_t count = 13;  // not a multiple of how many are computed together
   const auto images = test::normal<double>(count * one::image_size, seed);
-  const auto expected = evaluated(net, images);
+  const auto expected = test::evaluated(net, images);
   const auto parameters = fold<one>(net);
   static_assert(std::is_same_v<typename one::parameters, typename many::parameters>);
   const double closer = 1e-9;
-  CHECK(test::error(inferred<one>(*parameters, images), expected) < closer);
-  CHECK(test::error(inferred<many>(*parameters, images), expected) < closer);
-  CHECK(test::error(stepped<one>(*parameters, images), expected) < closer);
-  CHECK(test::error(stepped<many>(*parameters, images), expected) < closer);
+  CHECK(test::error(test::inferred<one>(*parameters, images), expected) < closer);
+  CHECK(test::error(test::inferred<many>(*parameters, images), expected) < closer);
+  CHECK(test::error(test::stepped<one>(*parameters, images), expected) < closer);
+  CHECK(test::error(test::stepped<many>(*parameters, images), expected) < closer);
 
   parallel_inference<architecture, double, 4> parallel(*parameters);
   std::vector<double> logits(expected.size());
@@ -124,7 +50,7 @@ void check_in_double(std::uint64_t seed) {
   CHECK(test::error(logits, expected) < closer);
   CHECK_THROWS_AS(parallel.logits(std::span(images).subspan(1), logits), argument_error);
 
-  firing_rates rates;
+  test::firing_rates rates;
   const auto model = std::make_unique<many>(*parameters);
   model->logits(images.data(), count, logits.data(), rates);
   CHECK(rates.fired.size() > 1);
@@ -135,34 +61,18 @@ void check_in_double(std::uint64_t seed) {
   }
 }
 
-template <class Backend>
-using mixed = network<Backend, timesteps<3>, image<2, 11, 9>, conv2d<12, 3>, tdbn<>, lif<>, basic_block<12>,
-                      basic_block<20, stride<2>, normalised_shortcut>, basic_block<20, normalised_shortcut>,
-                      conv2d<16, 3, groups<2>, with_bias>, tdbn<>, lif<>, avg_pool2d<2>, conv2d<9, 2, dilation<1>>,
-                      lif<soft_reset>, flatten, linear<18>, tdbn<>, lif<>, linear<7, without_bias>>;
-
-// Frames; sums of three and four terms; real values that several layers take; a tdBN behind a sum, and one of an image.
-template <class Backend>
-using unusual = network<
-    Backend, timesteps<2>, frames<3, 8, 8>, tdbn<>, conv2d<8, 5, stride<2>, padding<3>>,
-    residual<sequence<tdbn<>, lif<>, conv2d<8, 3, dilation<2>>>, identity, sequence<tdbn<2>, tdbn<>>>,
-    residual<sequence<lif<soft_reset>, conv2d<8, 3>, tdbn<>>, sequence<conv2d<8, 1>, tdbn<>>,
-             sequence<tdbn<>, lif<soft_reset>>>,
-    residual<sequence<residual<sequence<conv2d<8, 3>>, identity, tdbn<>>>, conv2d<8, 1, with_bias>, lif<>>, lif<>,
-    global_avg_pool, linear<12>, lif<>, residual<sequence<linear<12>>, identity, tdbn<2>>, linear<5>, lif<>>;
-
 }  // namespace
 
 TEST_CASE("inference in double is the network's evaluation", "[inference]") {
-  check_in_double<mixed<cpu<double>>>(1);
-  check_in_double<unusual<cpu<double>>>(2);
+  check_in_double<test::mixed<cpu<double>>>(1);
+  check_in_double<test::unusual<cpu<double>>>(2);
 }
 
 TEST_CASE("inference stops as soon as the answer leads by a margin", "[inference]") {
-  using net_t = mixed<cpu<double>>;
+  using net_t = test::mixed<cpu<double>>;
   using model = inference<net_t::architecture, double>;
   net_t net{seed{3}, {.threshold = 0.4, .decay = 0.3}};
-  set_tensors(net, 3);
+  test::set_tensors(net, 3);
   const auto parameters = fold<model>(net);
   const auto run = std::make_unique<model>(*parameters);
   const auto images = test::normal<double>(20 * model::image_size, 3);
@@ -193,7 +103,7 @@ TEST_CASE("inference stops as soon as the answer leads by a margin", "[inference
 }
 
 TEST_CASE("a network with a value that is not finite cannot be folded", "[inference]") {
-  using net_t = mixed<cpu<double>>;
+  using net_t = test::mixed<cpu<double>>;
   net_t net;
   net.for_each_tensor([](const tensor_info& info, std::span<double> values) {
     if (info.name == "3.bn1.running_var") values[1] = test::nan<double>;
@@ -202,17 +112,13 @@ TEST_CASE("a network with a value that is not finite cannot be folded", "[infere
                     "3.bn1.running_var: a value is not finite, so it cannot be folded");
 }
 
-namespace {
-
-}  // namespace
-
 TEST_CASE("inference in float differs by rounding, or from a neuron at its threshold on", "[inference][parity]") {
   using net_t = network<cpu<float>, timesteps<3>, image<1, 12, 12>, conv2d<16, 3>, tdbn<>, lif<>, basic_block<16>,
                         basic_block<32, stride<2>>, basic_block<32>, global_avg_pool, linear<20>, lif<>, linear<10>>;
   using one = inference<net_t::architecture>;
   using many = inference<net_t::architecture, float, 8>;
   net_t net{seed{3}};
-  set_tensors(net, 5);
+  test::set_tensors(net, 5);
   const auto parameters = fold<one>(net);
   const auto run_one = std::make_unique<one>(*parameters);
   const auto run_many = std::make_unique<many>(*parameters);

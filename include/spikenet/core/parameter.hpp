@@ -15,6 +15,7 @@ struct parameter {
   std::array<std::size_t, 4> extents{};  // PyTorch's order: [out, in, kernel height, kernel width]
   std::size_t rank = 0;                  // how many of the extents count
   bool trainable = true;                 // false: running statistics
+  std::size_t branches = 0;              // of tdBN's weight: those summed after it; 0: of no tdBN
 
   constexpr std::size_t size() const noexcept {
     std::size_t product = 1;
@@ -35,6 +36,7 @@ struct tensor_info {
   std::string name;
   std::vector<std::size_t> shape;
   bool trainable = true;
+  std::size_t branches = 0;  // not 0: tdBN's weight, which is multiplied with threshold / sqrt(branches)
 };
 
 // What an optimizer is given at each step: count parameters and gradients, `moments` arrays of its own (zero at first),

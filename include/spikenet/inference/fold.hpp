@@ -36,7 +36,7 @@ struct folded_stage {
   std::vector<double> biases;  // [outputs]
 };
 
-// All tensors of a network in double precision, in its order.
+// All tensors of a network in double precision, in its order. Throws numeric_error where a value is not finite.
 class network_tensors {
  public:
   template <class Network>
@@ -50,6 +50,7 @@ class network_tensors {
     });
   }
   std::size_t size() const { return tensors_.size(); }
+  const std::string& name(std::size_t i) const { return names_[i]; }
   const std::vector<double>& operator[](std::size_t i) const { return tensors_[i]; }
 
  private:
@@ -103,18 +104,18 @@ folded_stage fold_stage(const Plan& plan, std::span<const term_origin> origins, 
   return folded;
 }
 
-// f(stage, folded_stage) for every stage that is a sum. Throws numeric_error where a weight or statistic is not finite.
+// f(i, folded_stage) for every stage i; that of an average is empty.
 template <class Architecture, class Network, class F>
-void for_each_folded_stage(const Network& net, F&& f) {
+void for_each_folded_stage(const Network& net, const network_tensors& tensors, F&& f) {
   using planned = detail::planned<Architecture>;
   static_assert(std::is_same_v<Architecture, typename Network::architecture>,
                 "spikenet: fold needs a network of the same layers as the inference type");
-  const network_tensors tensors(net);
   if (tensors.size() != planned::tensors) throw error("fold: the network has other tensors than its layers have");
   for (std::size_t i = 0; i < planned::plan.stage_count; ++i) {
     const planned_stage& stage = planned::plan.stages[i];
-    if (stage.kind == planned_stage::kind_type::average) continue;
-    f(stage, fold_stage(planned::plan, planned::origins, stage, tensors, net.neurons()));
+    f(i, stage.kind == planned_stage::kind_type::average
+             ? folded_stage{}
+             : fold_stage(planned::plan, planned::origins, stage, tensors, net.neurons()));
   }
 }
 
@@ -130,7 +131,8 @@ std::unique_ptr<typename Model::parameters> fold(const Network& net) {
   constexpr const auto& plan = detail::planned<architecture>::plan;
   auto made = std::make_unique<typename Model::parameters>();
   detail::for_each_folded_stage<architecture>(
-      net, [&](const detail::planned_stage& stage, const detail::folded_stage& folded) {
+      net, detail::network_tensors(net), [&](std::size_t index, const detail::folded_stage& folded) {
+        const detail::planned_stage& stage = plan.stages[index];
         const std::size_t outputs = folded.biases.size();
         for (std::size_t o = 0; o < outputs; ++o)
           made->biases[stage.first_bias + o] = static_cast<number>(folded.biases[o]);

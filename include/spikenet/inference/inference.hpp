@@ -134,7 +134,7 @@ class inference {
         std::array<logit, classes> totals{};
         const std::size_t steps = plan.signals[plan.output].each_step ? timesteps : 1;
         for (std::size_t t = 0; t < steps; ++t) add_output(n, t, totals);
-        for (std::size_t k = 0; k < classes; ++k) result[(first + n) * classes + k] = number::mean(totals[k], steps);
+        for (std::size_t k = 0; k < classes; ++k) result[(first + n) * classes + k] = number::mean(totals[k], steps, timesteps);
       }
     }
   }
@@ -150,7 +150,7 @@ class inference {
   // The mean over the timesteps so far; there must be at least one. After as many as the network has, and with the same
   // input, they are those of logits().
   static void read_out(const state& s, std::span<logit, classes> result) noexcept {
-    for (std::size_t k = 0; k < classes; ++k) result[k] = number::mean(s.totals[k], s.steps);
+    for (std::size_t k = 0; k < classes; ++k) result[k] = number::mean(s.totals[k], s.steps, timesteps);
   }
 
   // Logits of one image, and how many timesteps they took: as soon as the largest is `margin` above all others the rest
@@ -280,6 +280,9 @@ class inference {
       v.across = term.dilation * pixel;
       v.run = s.pixel_size();
     }
+    v.taps = term.kernel_width;
+    v.along = term.dilation * pixel;
+    v.pixel = s.pixel_size();
     if (term.diagonal)
       v.units = parameters_->units.data() + term.first_weight;
     else

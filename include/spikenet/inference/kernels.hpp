@@ -40,6 +40,8 @@ struct term_view {
   // A window consists of runs of neighbouring elements.
   std::size_t runs_down = 1, runs_across = 1, down = 0, across = 0;
   std::size_t run = 0;  // elements
+  // And of taps, so many in a row, each of `pixel` elements.
+  std::size_t taps = 1, along = 0, pixel = 0;
   const typename arithmetic<Number>::weight* weights = nullptr;  // [window, row_size]
   const typename arithmetic<Number>::sum* units = nullptr;       // [row_size], where diagonal
 };
@@ -117,7 +119,8 @@ template <class Number, class Reset, class V, std::size_t Vectors>
 // sum += each channel of a pixel times its unit.
 template <class Number, class V, std::size_t Vectors>
 [[gnu::always_inline]] inline void add_diagonal(V (&sum)[Vectors], const term_view<Number>& term, const std::byte* pixel,
-                                                std::size_t channel) {
+                                                std::size_t channel,
+                                                const typename arithmetic<Number>::neurons& k) {
   using number = arithmetic<Number>;
   using T = typename number::sum;
   constexpr std::size_t L = lanes<T>;
@@ -128,11 +131,11 @@ template <class Number, class V, std::size_t Vectors>
     SPIKENET_UNROLL
     for (std::size_t q = 0; q < Vectors; ++q)
       sum[q] += lanes_from<T, V>(static_cast<unsigned>(bits >> (q * L))) * load<V>(term.units + channel + q * L);
-  } else if constexpr (std::same_as<typename number::value, T>) {
+  } else {
     const T* const values = reinterpret_cast<const T*>(pixel) + channel;
     SPIKENET_UNROLL
     for (std::size_t q = 0; q < Vectors; ++q)
-      sum[q] += load<V>(values + q * L) * load<V>(term.units + channel + q * L);
+      number::add_products(sum[q], load<V>(values + q * L), load<V>(term.units + channel + q * L), k);
   }
 }
 
@@ -266,7 +269,7 @@ template <class Number, class Reset, std::size_t Pixels, std::size_t Vectors>
         SPIKENET_UNROLL
         for (std::size_t p = 0; p < Pixels; ++p) {
           if (term.diagonal)
-            add_diagonal<Number>(sum[p], term, window + p * term.column, channel);
+            add_diagonal<Number>(sum[p], term, window + p * term.column, channel, s.constants);
           else
             add_rows<Number>(sum[p], term, window + p * term.column, s.row_size, channel, list);
         }
@@ -318,26 +321,64 @@ void run_stage_by_rows(const stage_view<Number>& s, std::uint32_t* list) {
   using T = typename arithmetic<Number>::sum;
   bool only_products = s.width >= 4;
   for (std::size_t i = 0; i < s.count; ++i) only_products = only_products && (s.terms[i].diagonal || !s.terms[i].spikes);
-  constexpr std::size_t least = std::max<std::size_t>(1, 8 / lanes<T>);
+  // Where there are no registers for vectors, large tiles are but more code.
+  constexpr std::size_t least = std::max<std::size_t>(1, 8 / lanes<T>), most = 64 / lanes<T>;
+  constexpr std::size_t pixels = has_simd ? 4 : 1;
+  constexpr std::size_t of_products = has_simd ? 2 : 1, of_rows = has_simd ? 8 : 2;
   if (only_products) {
-    for_blocks<T, std::max<std::size_t>(least, std::min<std::size_t>(2, 64 / lanes<T>))>(
+    for_blocks<T, std::max(least, std::min(of_products, most))>(
         s.row_size,
-        [&]<std::size_t Vectors>(std::size_t channel) { run_rows<Number, Reset, 4, Vectors>(s, list, channel); });
+        [&]<std::size_t Vectors>(std::size_t channel) { run_rows<Number, Reset, pixels, Vectors>(s, list, channel); });
   } else {
-    for_blocks<T, std::max<std::size_t>(least, std::min<std::size_t>(8, 64 / lanes<T>))>(
+    for_blocks<T, std::max(least, std::min(of_rows, most))>(
         s.row_size,
         [&]<std::size_t Vectors>(std::size_t channel) { run_rows<Number, Reset, 1, Vectors>(s, list, channel); });
   }
 }
 
-// Where look-ups have their tables and lists; whoever runs them owns the memory.
+// Neighbouring pixels of which one's second tap is the other's first read each byte of spikes once, for this many taps.
+inline constexpr std::size_t shared_taps = 3;
+template <class Number>
+bool shares_taps(const term_view<Number>& term) {
+  return !term.diagonal && term.taps == shared_taps && term.along == term.column;
+}
+
+// Look-ups have a table for each byte of spikes in the windows of all terms: row by row, byte of a pixel by byte, and
+// then tap by tap, so that those of shared taps follow each other.
+template <class Number>
+std::size_t entries_of(const term_view<Number>& term) {
+  return term.diagonal ? 0 : term.runs_down * term.taps * term.pixel;
+}
+
+// sum[p] += over the tables of shared taps t of a window that lies p * step bytes behind x: see add_look_ups.
+template <class T, class V, std::size_t Pixels, std::size_t Vectors>
+[[gnu::always_inline]] inline void add_shared_look_ups(V (&sum)[Pixels][Vectors], const std::uint8_t* x,
+                                                       std::size_t step, std::span<const std::uint32_t> taps,
+                                                       const T* tables) {
+  constexpr std::size_t L = lanes<T>, row = Vectors * L, table = table_rows * row;
+  for (std::size_t i = 0; i < taps.size(); i += shared_taps, tables += shared_taps * table) {
+    const std::uint8_t* const at = x + taps[i];
+    SPIKENET_UNROLL
+    for (std::size_t j = 0; j < Pixels + shared_taps - 1; ++j) {
+      const T* const entry = tables + at[j * step] * row;
+      SPIKENET_UNROLL
+      for (std::size_t t = 0; t < shared_taps; ++t) {
+        if (t > j || j - t >= Pixels) continue;
+        SPIKENET_UNROLL
+        for (std::size_t q = 0; q < Vectors; ++q) sum[j - t][q] += load<V>(entry + t * table + q * L);
+      }
+    }
+  }
+}
+
+// Their tables and lists; whoever runs them owns the memory.
 template <class T>
 struct look_up_memory {
   std::span<T> tables;
   std::span<T> partial;  // sums over the slices so far
   std::array<std::uint32_t*, most_terms> windows{};  // [output pixels] of each term: bytes from the first window
   std::uint32_t* targets = nullptr;                  // [output pixels]: bytes from the first one
-  std::uint32_t* taps = nullptr;  // [bytes of spikes in the windows of all terms]: from the window's first one
+  std::uint32_t* taps = nullptr;  // [entries]: bytes from the window's first one
 };
 
 // A part of a stage's look-ups, whose tables are there at the same time.
@@ -375,19 +416,24 @@ template <class Number, class Reset, std::size_t Pixels, std::size_t Vectors>
         if (range.ends) {
           SPIKENET_UNROLL
           for (std::size_t p = 0; p < Pixels; ++p)
-            add_diagonal<Number>(sum[p], term, source + memory.windows[i][pixel + p], channel);
+            add_diagonal<Number>(sum[p], term, source + memory.windows[i][pixel + p], channel, s.constants);
         }
         continue;
       }
-      const std::size_t end = begin + term.runs_down * term.runs_across * term.run;
+      const std::size_t end = begin + entries_of(term);
       const std::size_t first = std::max(begin, range.first), last = std::min(end, range.last);
       if (first < last) {
-        const std::uint8_t* x[Pixels];
-        SPIKENET_UNROLL
-        for (std::size_t p = 0; p < Pixels; ++p)
-          x[p] = reinterpret_cast<const std::uint8_t*>(source + memory.windows[i][pixel + p]);
-        add_look_ups<T>(sum, x, std::span<const std::uint32_t>(memory.taps + first, last - first),
-                        memory.tables.data() + (first - range.first) * table_rows * block);
+        const std::span<const std::uint32_t> taps(memory.taps + first, last - first);
+        const T* const tables = memory.tables.data() + (first - range.first) * table_rows * block;
+        const auto* const bytes = reinterpret_cast<const std::uint8_t*>(source);
+        if (shares_taps(term)) {
+          add_shared_look_ups<T>(sum, bytes + memory.windows[i][pixel], term.column, taps, tables);
+        } else {
+          const std::uint8_t* x[Pixels];
+          SPIKENET_UNROLL
+          for (std::size_t p = 0; p < Pixels; ++p) x[p] = bytes + memory.windows[i][pixel + p];
+          add_look_ups<T>(sum, x, taps, tables);
+        }
       }
       begin = end;
     }
@@ -417,15 +463,18 @@ void build_tables(const stage_view<Number>& s, const look_up_memory_of<Number>& 
   std::size_t begin = 0;
   for (std::size_t i = 0; i < s.count; ++i) {
     const term_view<Number>& term = s.terms[i];
-    if (term.diagonal) continue;
-    const std::size_t end = begin + term.runs_down * term.runs_across * term.run;
+    const std::size_t end = begin + entries_of(term);
     for (std::size_t entry = std::max(begin, range.first); entry < std::min(end, range.last); ++entry) {
+      const std::size_t at = entry - begin, down = at / (term.taps * term.pixel);
+      const std::size_t tap = at % term.taps, byte = at / term.taps % term.pixel;
+      const auto* const weights =
+          term.weights + ((down * term.taps + tap) * term.pixel + byte) * 8 * s.row_size + channel;
       T rows[8 * block];
       for (std::size_t bit = 0; bit < 8; ++bit) {
         SPIKENET_UNROLL
         for (std::size_t q = 0; q < Vectors; ++q)
           store(rows + bit * block + q * L,
-                load_as<V>(term.weights + ((entry - begin) * 8 + bit) * s.row_size + channel + q * L));
+                load_as<V>(weights + bit * s.row_size + q * L));
       }
       build_table<T, Vectors>(rows, 8, table);
       table += table_rows * block;
@@ -434,35 +483,56 @@ void build_tables(const stage_view<Number>& s, const look_up_memory_of<Number>& 
   }
 }
 
+// The largest entry up to this one at which a slice may end: not between shared taps.
+template <class Number>
+std::size_t end_of_slice(const stage_view<Number>& s, std::size_t entry) {
+  std::size_t begin = 0;
+  for (std::size_t i = 0; i < s.count; ++i) {
+    const std::size_t size = entries_of(s.terms[i]);
+    if (entry < begin + size) return shares_taps(s.terms[i]) ? entry - (entry - begin) % shared_taps : entry;
+    begin += size;
+  }
+  return entry;
+}
+
+// The pixels of a row from `column` on, as many at a time as possible.
+template <class Number, class Reset, std::size_t Pixels, std::size_t Vectors>
+[[gnu::always_inline]] inline void look_up_row(const stage_view<Number>& s, const look_up_memory_of<Number>& memory,
+                                               const look_up_range& range, std::size_t image, std::size_t row,
+                                               std::size_t column, std::size_t channel) {
+  for (; column + Pixels <= s.width; column += Pixels)
+    look_up_tile<Number, Reset, Pixels, Vectors>(s, memory, range, image, row * s.width + column, channel);
+  if constexpr (Pixels > 1)
+    look_up_row<Number, Reset, Pixels / 2, Vectors>(s, memory, range, image, row, column, channel);
+}
+
 template <class Number, class Reset, std::size_t Vectors>
 [[gnu::noinline]] void run_look_ups(const stage_view<Number>& s, const look_up_memory_of<Number>& memory,
                                     std::size_t entries, std::size_t channel) {
   using T = typename arithmetic<Number>::sum;
   constexpr std::size_t block = Vectors * lanes<T>;
-  const std::size_t most = std::max<std::size_t>(1, memory.tables.size() / (table_rows * block));
-  const std::size_t slices = std::max<std::size_t>(1, (entries + most - 1) / most);
+  const std::size_t most = memory.tables.size() / (table_rows * block);  // some tens
   const std::size_t pixels = s.height * s.width;
   const std::size_t chunk =
-      slices == 1 ? s.images : std::max<std::size_t>(1, memory.partial.size() / (s.steps * pixels * block));
+      entries <= most ? s.images : std::max<std::size_t>(1, memory.partial.size() / (s.steps * pixels * block));
   for (std::size_t first_image = 0; first_image < s.images; first_image += chunk) {
-    for (std::size_t slice = 0; slice < slices; ++slice) {
-      const look_up_range range{slice * entries / slices,
-                                (slice + 1) * entries / slices,
-                                first_image,
-                                std::min(s.images, first_image + chunk),
-                                slice == 0,
-                                slice + 1 == slices};
+    look_up_range range;
+    range.first_image = first_image;
+    range.last_image = std::min(s.images, first_image + chunk);
+    range.starts = true;
+    do {
+      range.last = range.first + most < entries ? end_of_slice(s, range.first + most) : entries;
+      range.ends = range.last == entries;
       build_tables<Number, Vectors>(s, memory, range, channel);
       for (std::size_t image = range.first_image; image < range.last_image; ++image) {
         // eight independent sums hide the latency of an addition
         constexpr std::size_t P = std::max<std::size_t>(1, 8 / Vectors);
-        std::size_t pixel = 0;
-        for (; pixel + P <= pixels; pixel += P)
-          look_up_tile<Number, Reset, P, Vectors>(s, memory, range, image, pixel, channel);
-        for (; pixel < pixels; ++pixel)
-          look_up_tile<Number, Reset, 1, Vectors>(s, memory, range, image, pixel, channel);
+        for (std::size_t row = 0; row < s.height; ++row)
+          look_up_row<Number, Reset, P, Vectors>(s, memory, range, image, row, 0, channel);
       }
-    }
+      range.first = range.last;
+      range.starts = false;
+    } while (!range.ends);
   }
 }
 
@@ -479,9 +549,9 @@ void run_stage_by_tables(const stage_view<Number>& s, const look_up_memory_of<Nu
     }
     if (term.diagonal) continue;
     for (std::size_t y = 0; y < term.runs_down; ++y) {
-      for (std::size_t x = 0; x < term.runs_across; ++x) {
-        for (std::size_t byte = 0; byte < term.run; ++byte)
-          memory.taps[entries++] = static_cast<std::uint32_t>(y * term.down + x * term.across + byte);
+      for (std::size_t byte = 0; byte < term.pixel; ++byte) {
+        for (std::size_t tap = 0; tap < term.taps; ++tap)
+          memory.taps[entries++] = static_cast<std::uint32_t>(y * term.down + tap * term.along + byte);
       }
     }
   }
@@ -521,7 +591,7 @@ void run_average(const stage_view<Number>& s) {
                   total += reinterpret_cast<const typename number::value*>(pixel)[c];
               }
             }
-            to[c] = number::average(total, size);
+            to[c] = number::average(total, size, term.spikes);
           }
         }
       }

@@ -1,6 +1,6 @@
 // Networks to and from safetensors files under PyTorch's names: what `safetensors.torch.save_file(model.state_dict())`
 // writes, a network of the same structure loads, and the reverse with `load_state_dict(..., strict=True)`. Opt-in:
-// needs nlohmann/json.
+// needs nlohmann/json. Weights of other libraries: import.hpp.
 //
 // A network here is anything with `for_each_tensor(f)`, which calls f(info, values) for every parameter and running
 // statistic; info.name is PyTorch's name and info.shape its shape, values a std::span<Scalar> of its elements,
@@ -36,10 +36,56 @@ inline std::string batch_counter_name(std::string_view name) {
   return std::string{name.substr(0, name.size() - variance.size())} + "num_batches_tracked";
 }
 
-// The content of the file that save_state_dict(net, path, metadata) writes.
+inline std::vector<std::string> own_name(std::string_view name) { return {std::string{name}}; }
+
+// How a library writes a network down; by default spikenet's way.
+struct state_dict_dialect {
+  // What it calls spikenet's tensor of this name; several names where it lists a tensor more than once.
+  std::vector<std::string> (*names)(std::string_view) = own_name;
+  // Not 0: tdBN's weight is a plain normalisation's, with alpha and this threshold multiplied into it.
+  double threshold = 0;
+  // Whether a vector may have more axes.
+  bool unit_extents = false;
+
+  // What a value in the file is that is 1 in the network.
+  template <class Info>
+  double scale(const Info& info) const {
+    if constexpr (requires { info.branches; }) {
+      if (threshold > 0 && info.branches > 0) return threshold / std::sqrt(static_cast<double>(info.branches));
+    }
+    return 1;
+  }
+};
+
+// All that is wrong with a file, in one error.
+class refusal {
+ public:
+  explicit refusal(const safetensors_file& file) : file_{file.name()} {}
+
+  void add(std::string_view tensor, const std::string& what) {
+    constexpr std::size_t longest = 800;
+    const std::string next = "tensor " + in_quotes(tensor) + " " + what;
+    if (left_out_ == 0 && (text_.empty() || text_.size() + next.size() <= longest))
+      text_ += (text_.empty() ? "" : "; ") + next;
+    else
+      ++left_out_;
+  }
+  void raise() const {
+    if (text_.empty()) return;
+    throw file_error(file_ + ": " + text_ +
+                     (left_out_ > 0 ? "; and so on, with " + std::to_string(left_out_) + " more." : "."));
+  }
+
+ private:
+  const std::string& file_;
+  std::string text_;
+  std::size_t left_out_ = 0;
+};
+
+// The content of the file that save_state_dict(net, path, metadata) writes, in a dialect.
 template <class Network>
 safetensors_writer state_dict_writer(Network& net, const std::filesystem::path& path,
-                                     const safetensors_metadata& metadata) {
+                                     const safetensors_metadata& metadata, const state_dict_dialect& dialect = {}) {
   std::int64_t updates = 0;
   if constexpr (requires { net.updates(); }) updates = static_cast<std::int64_t>(net.updates());
 
@@ -48,15 +94,80 @@ safetensors_writer state_dict_writer(Network& net, const std::filesystem::path& 
   for (const auto& [key, value] : metadata) writer.set_metadata(key, value);
   net.for_each_tensor([&](const auto& info, auto values) {
     using scalar = typename decltype(values)::value_type;
+    std::vector<scalar> written{values.begin(), values.end()};
+    if (const double scale = dialect.scale(info); scale != 1)
+      for (scalar& value : written) value = static_cast<scalar>(static_cast<double>(value) * scale);
     // Such a file could not be loaded, and would replace one that can.
-    if (!std::all_of(values.begin(), values.end(), [](scalar value) { return std::isfinite(value); }))
+    if (!std::all_of(written.begin(), written.end(), [](scalar value) { return std::isfinite(value); }))
       throw numeric_error("Tensor " + in_quotes(info.name) + " holds a value that is not finite, so " + path.string() +
                           " is not written.");
-    writer.add<scalar>(info.name, info.shape, values);
-    if (const std::string counter = batch_counter_name(info.name); !counter.empty())
-      writer.add<std::int64_t>(counter, {}, std::span{&std::as_const(updates), 1});
+    for (const std::string& name : dialect.names(info.name)) {
+      writer.add<scalar>(name, info.shape, written);
+      if (const std::string counter = batch_counter_name(name); !counter.empty())
+        writer.add<std::int64_t>(counter, {}, std::span{&std::as_const(updates), 1});
+    }
   });
   return writer;
+}
+
+// [C], or [1, C, 1, 1, 1] as programs that do tdBN by hand keep its statistics.
+inline bool is_vector_of(std::span<const std::size_t> shape, std::size_t size) {
+  const auto units = static_cast<std::size_t>(std::count(shape.begin(), shape.end(), std::size_t{1}));
+  return byte_count(shape, 1) == size && units + 1 >= shape.size();
+}
+
+// Sets the network's tensors from a file in a dialect: load_state_dict and import_state_dict.
+template <class Network>
+void load_tensors(Network& net, const safetensors_file& file, const state_dict_dialect& dialect) {
+  std::vector<std::function<void()>> assignments;
+  std::set<std::string, std::less<>> known;
+  refusal wrong{file};
+  net.for_each_tensor([&](const auto& info, auto values) {
+    using scalar = typename decltype(values)::value_type;
+    std::vector<std::string> names = dialect.names(info.name);
+    for (const std::string& name : names)
+      if (const std::string counter = batch_counter_name(name); !counter.empty()) known.insert(counter);
+    known.insert(names.begin(), names.end());
+    const std::string first = names.front();
+    std::erase_if(names, [&](const std::string& name) { return !file.contains(name); });
+    if (names.empty()) return wrong.add(first, "is missing");
+    const std::string& name = names.front();
+    for (const std::string& other : names)
+      if (!std::ranges::equal(file.bytes(name), file.bytes(other)))
+        wrong.add(other, "is not equal to " + in_quotes(name) + ", of which it is another name");
+
+    const safetensors_entry& stored = file.at(name);
+    if (!std::equal(stored.shape.begin(), stored.shape.end(), info.shape.begin(), info.shape.end()) &&
+        !(dialect.unit_extents && info.shape.size() == 1 && is_vector_of(stored.shape, info.shape[0])))
+      return wrong.add(name,
+                       "has shape " + shape_text(stored.shape) + ", where the network has " + shape_text(info.shape));
+    if (stored.dtype != "F32" && stored.dtype != "F64")
+      return wrong.add(name, "has dtype " + stored.dtype + ", where F32 or F64 is needed");
+
+    // Staged in the network's own precision, so that a double beyond float's range is found to be infinite here.
+    std::vector<scalar> staged;
+    if (const double scale = dialect.scale(info); scale != 1) {
+      for (const double value : file.template values<double>(name))
+        staged.push_back(static_cast<scalar>(value / scale));
+    } else {
+      staged = file.template values<scalar>(name);
+    }
+    const bool variance = !batch_counter_name(name).empty();
+    for (std::size_t i = 0; i < staged.size(); ++i) {
+      if (!std::isfinite(staged[i]))
+        return wrong.add(
+            name, "holds a value that is not finite in the network's precision, at element " + std::to_string(i));
+      if (variance && staged[i] < 0)
+        return wrong.add(name, "holds a negative variance, at element " + std::to_string(i));
+    }
+    assignments.push_back(
+        [values, staged = std::move(staged)] { std::copy(staged.begin(), staged.end(), values.begin()); });
+  });
+  for (const auto& [name, entry] : file.tensors())
+    if (!known.contains(name)) wrong.add(name, "of shape " + shape_text(entry.shape) + " has no place in the network");
+  wrong.raise();
+
+  for (const auto& assign : assignments) assign();
 }
 
 }  // namespace detail
@@ -71,42 +182,12 @@ void save_state_dict(Network& net, const std::filesystem::path& path, const safe
 }
 
 // Sets the network's parameters and running statistics from the file's tensors, F32 or F64 whatever the network
-// computes in. Everything is checked before anything changes: throws file_error naming the tensor where one is missing,
-// has another shape or type, has no place in the network, or holds NaN, infinity, or a negative running variance. Batch
-// counters may be there or not and are ignored: tdBN's running statistics do not depend on them.
+// computes in. Everything is checked before anything changes: throws one file_error naming the tensors that are
+// missing, have another shape or type, have no place in the network, or hold NaN, infinity, or a negative running
+// variance. Batch counters may be there or not and are ignored: tdBN's running statistics do not depend on them.
 template <class Network>
 void load_state_dict(Network& net, const safetensors_file& file) {
-  std::vector<std::function<void()>> assignments;
-  std::set<std::string, std::less<>> known;
-  net.for_each_tensor([&](const auto& info, auto values) {
-    using scalar = typename decltype(values)::value_type;
-    const auto fail = [&](const std::string& what) {
-      throw file_error(file.name() + ": tensor " + detail::in_quotes(info.name) + " " + what + ".");
-    };
-    if (!file.contains(info.name)) fail("is missing");
-    if (const auto& stored = file.at(info.name).shape;
-        !std::equal(stored.begin(), stored.end(), info.shape.begin(), info.shape.end()))
-      fail("has shape " + detail::shape_text(stored) + ", where the network has " + detail::shape_text(info.shape));
-
-    const std::string counter = detail::batch_counter_name(info.name);
-    // Staged in the network's own precision, so that a double beyond float's range is found to be infinite here.
-    std::vector<scalar> staged = file.template values<scalar>(info.name);
-    for (std::size_t i = 0; i < staged.size(); ++i) {
-      if (!std::isfinite(staged[i]))
-        fail("holds a value that is not finite in the network's precision, at element " + std::to_string(i));
-      if (!counter.empty() && staged[i] < 0) fail("holds a negative variance, at element " + std::to_string(i));
-    }
-    assignments.push_back(
-        [values, staged = std::move(staged)] { std::copy(staged.begin(), staged.end(), values.begin()); });
-    known.insert(info.name);
-    if (!counter.empty()) known.insert(counter);
-  });
-  for (const auto& [name, entry] : file.tensors())
-    if (!known.contains(name))
-      throw file_error(file.name() + ": tensor " + detail::in_quotes(name) + " of shape " +
-                       detail::shape_text(entry.shape) + " has no place in the network.");
-
-  for (const auto& assign : assignments) assign();
+  detail::load_tensors(net, file, {});
 }
 
 // As above, from a file. Throws file_error also where it cannot be read or is not a safetensors file.

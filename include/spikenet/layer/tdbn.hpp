@@ -160,7 +160,7 @@ struct tdbn : layer {
     static constexpr std::size_t channels = In::channels;
 
     static constexpr std::array<parameter, 4> parameters{
-        parameter{"weight", {channels}, 1}, parameter{"bias", {channels}, 1},
+        parameter{"weight", {channels}, 1, true, Branches}, parameter{"bias", {channels}, 1},
         parameter{"running_mean", {channels}, 1, false}, parameter{"running_var", {channels}, 1, false}};
     std::array<parameter_slot<scalar>, 4> slots{};
 

@@ -38,7 +38,7 @@ struct first_stage {
   struct stage {
     using output = In;
     static constexpr bool takes_affine_gradient = false, makes_affine_gradient = false;
-    static constexpr bool takes_moments = false, makes_moments = false;
+    static constexpr bool takes_moments = false, makes_moments = false, works_in_place = false;
   };
   using rest = chain<Backend, T, Index, In>;
 };
@@ -59,7 +59,7 @@ class chain<Backend, T, Index, In> {
   using output = In;
   using last_stage = void;
   static constexpr std::size_t length = 0;
-  static constexpr std::size_t largest_between = 0;
+  static constexpr std::size_t largest_between = 0, slots_after = 0;
   static constexpr bool makes_affine_gradient = false, takes_moments = false;
 };
 
@@ -87,6 +87,12 @@ class chain {
   // The largest signal between two stages, in values of one image over all its timesteps.
   static constexpr std::size_t largest_between =
       rest::length == 0 ? 0 : std::max(between::steps * between::size, rest::largest_between);
+
+  // How many slots the gradients between stages take: two, in turns, unless all stages but one leave theirs by their
+  // input where that by their output was. slots_after: with that by the first stage's input.
+  static constexpr std::size_t slots = rest::slots_after;
+  static constexpr std::size_t slots_after =
+      rest::length == 0 ? 1 : std::min<std::size_t>(2, slots + (stage::works_in_place ? 0 : 1));
 
   // Gradients in parts (see affine_gradient): whether the last stage takes that by its output so, the first can leave
   // that by its input so, and the first can add to that by its input.
@@ -118,36 +124,38 @@ class chain {
     }
   }
 
-  // gy, whole or in parts, is left alone; gx may be null. add: to the gx that is there, see adds_gradient.
+  // gy, whole or in parts, may be written over unless its values are const; gx may be null. add: to the gx that is there,
+  // see adds_gradient.
   template <class Gradient>
   void backward(context<Backend>& c, tensor<In, const in_value> x, tensor<output, const out_value> y,
                 const Gradient& gy, tensor<In, scalar> gx, bool add = false) {
-    std::array<scalar*, 2> slots{};
-    if constexpr (length > 1) {
-      for (scalar*& slot : slots) slot = c.scratch.take(largest_between * x.batch);
+    if constexpr (!is_broken) {
+      std::array<scalar*, 2> memory{};
+      for (std::size_t i = 0; i < slots; ++i) memory[i] = c.scratch.take(largest_between * x.batch);
+      first_backward(c, x, y, back_to_first(c, x.batch, y, gy, memory), gx, add);
+      c.scratch.give_back(slots);
     }
-    walk_back(c, x, y, gy, gx, slots, add);
-    if constexpr (length > 1) c.scratch.give_back(slots.size());
   }
 
-  // The gradients between stages alternate between two slots.
+  // The gradient by x, whole or in parts, in one of the two slots or where that by the first stage's output was.
   template <class Gradient>
-  void walk_back(context<Backend>& c, tensor<In, const in_value> x, tensor<output, const out_value> y,
-                 const Gradient& gy, tensor<In, scalar> gx, const std::array<scalar*, 2>& slots, bool add = false) {
-    if constexpr (!is_broken) {
-      const auto gradient = back_to_first(c, x.batch, y, gy, slots);
-      if constexpr (std::same_as<decltype(gradient), const affine_gradient<between, scalar>>) {
-        first_.backward(c, x, gradient, gx, add);
-      } else {
-        first_.backward(c, x, first_output(x.batch, y), gradient, gx);
-      }
+  tensor<In, scalar> walk_back(context<Backend>& c, tensor<In, const in_value> x, tensor<output, const out_value> y,
+                               const Gradient& gy, const std::array<scalar*, 2>& memory) {
+    if constexpr (is_broken) {
+      return {};
+    } else {
+      const auto gradient = back_to_first(c, x.batch, y, gy, memory);
+      const tensor<In, scalar> gx{place(gradient, memory), x.batch};
+      first_backward(c, x, y, gradient, gx, false);
+      return gx;
     }
   }
   template <class Gradient>
   affine_gradient<In, scalar> walk_back_affine(context<Backend>& c, tensor<In, const in_value> x,
-                                               tensor<output, const out_value> y, const Gradient& gy, scalar* g,
-                                               const std::array<scalar*, 2>& slots) {
-    return first_.backward_affine(c, x, back_to_first(c, x.batch, y, gy, slots), g);
+                                               tensor<output, const out_value> y, const Gradient& gy,
+                                               const std::array<scalar*, 2>& memory) {
+    const auto gradient = back_to_first(c, x.batch, y, gy, memory);
+    return first_.backward_affine(c, x, gradient, place(gradient, memory));
   }
 
   template <class Path, class F>
@@ -194,18 +202,38 @@ class chain {
   // The gradient by the first stage's output.
   template <class Gradient>
   auto back_to_first(context<Backend>& c, std::size_t batch, tensor<output, const out_value> y, const Gradient& gy,
-                     const std::array<scalar*, 2>& slots) {
+                     const std::array<scalar*, 2>& memory) {
     if constexpr (rest::length == 0) {
       return gy;
+    } else if constexpr (adds_gradient) {
+      return rest_.walk_back_affine(c, first_output(batch, y), y, gy, memory);
     } else {
-      const tensor<between, scalar> slot{slots[rest::length % 2], batch};
-      if constexpr (adds_gradient) {
-        return rest_.walk_back_affine(c, first_output(batch, y), y, gy, slot.data, slots);
-      } else {
-        rest_.walk_back(c, first_output(batch, y), y, gy, slot, slots);
-        return tensor<between, const scalar>(slot);
-      }
+      return rest_.walk_back(c, first_output(batch, y), y, gy, memory);
     }
+  }
+
+  template <class Gradient>
+  void first_backward(context<Backend>& c, tensor<In, const in_value> x, tensor<output, const out_value> y,
+                      const Gradient& gradient, tensor<In, scalar> gx, bool add) {
+    if constexpr (std::same_as<Gradient, affine_gradient<between, scalar>>) {
+      first_.backward(c, x, gradient, gx, add);
+    } else {
+      first_.backward(c, x, first_output(x.batch, y), gradient, gx);
+    }
+  }
+
+  // Where the gradient by the first stage's input goes, from that by its output.
+  static scalar* place(const tensor<between, scalar>& gradient, const std::array<scalar*, 2>& memory) {
+    return stage::works_in_place ? gradient.data : other(gradient.data, memory);
+  }
+  static scalar* place(const tensor<between, const scalar>& gradient, const std::array<scalar*, 2>& memory) {
+    return other(gradient.data, memory);
+  }
+  static scalar* place(const affine_gradient<between, scalar>& gradient, const std::array<scalar*, 2>& memory) {
+    return other(gradient.g.data, memory);
+  }
+  static scalar* other(const scalar* taken, const std::array<scalar*, 2>& memory) {
+    return memory[taken == memory[0] ? 1 : 0];
   }
 
   stage first_;

@@ -402,6 +402,7 @@ class network {
         info.name = name + "." + p.name;
         info.shape.assign(p.extents.begin(), p.extents.begin() + static_cast<std::ptrdiff_t>(p.rank));
         info.trainable = p.trainable;
+        info.branches = p.branches;
         f(info, p.size(), *slot++);
       }
     });

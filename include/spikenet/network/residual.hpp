@@ -219,26 +219,31 @@ class fused_residual {
     stage_.forward_with_residual(c, kept, y, shortcut_.forward(c, x).data, tell);
   }
 
+  // The gradient at the sum is that by x through an identity as well; where the head adds its own to it, it lies in gx
+  // from the start, which may be where gy is.
+  static constexpr bool works_in_place = shortcut_type::is_identity && head_type::adds_gradient;
+
+  template <class Value>
   void backward(context<Backend>& c, tensor<In, const in_value> x, tensor<output, const out_value>,
-                tensor<output, const scalar> gy, tensor<In, scalar> gx) {
+                tensor<output, Value> gy, tensor<In, scalar> gx) {
     const tensor<norm_input, const norm_value> kept{kept_.data(), x.batch};
-    // The gradient at the sum is that by x through an identity as well; so it lies where the head adds its own to it.
-    constexpr bool head_adds = shortcut_type::is_identity && head_type::adds_gradient;
-    const bool in_place = head_adds && gx;
-    scalar* const gsum = in_place ? gx.data : c.scratch.take(kept.size());
+    const bool in_gx = works_in_place && gx;
+    const bool take = std::is_const_v<Value> && !in_gx;
+    scalar* gsum = nullptr;
+    if constexpr (!std::is_const_v<Value>) gsum = gy.data;
+    if (in_gx) gsum = gx.data;
+    if (take) gsum = c.scratch.take(kept.size());
     const auto* const residual = shortcut_.result(x).data;
     if constexpr (head_type::takes_affine_gradient && stage::makes_affine_gradient) {
-      head_.backward(c, x, kept, stage_.backward_affine(c, kept, gy, gsum, residual), gx, in_place);
+      head_.backward(c, x, kept, stage_.backward_affine(c, kept, gy, gsum, residual), gx, in_gx);
     } else {
       const tensor<norm_input, scalar> gkept{c.scratch.take(kept.size()), x.batch};
       stage_.backward_with_residual(c, kept, gy, residual, gsum, gkept);
-      head_.backward(c, x, kept, tensor<norm_input, const scalar>(gkept), gx, in_place);
+      head_.backward(c, x, kept, gkept, gx, in_gx);
       c.scratch.give_back(1);
     }
-    if (!in_place) {
-      shortcut_.template backward<norm_input::steps>(c, x, gsum, gx);
-      c.scratch.give_back(1);
-    }
+    if (!in_gx) shortcut_.template backward<norm_input::steps>(c, x, gsum, gx);
+    if (take) c.scratch.give_back(1);
   }
 
   template <class Path, class F>

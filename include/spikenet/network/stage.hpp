@@ -54,20 +54,11 @@ struct single_stage {
   using output = typename module_type::output;
   static constexpr bool is_composite = std::derived_from<module_type, composite>;
   static constexpr bool makes_affine_gradient = false, takes_moments = false;
-  static constexpr bool makes_moments = [] {
-    if constexpr (!is_composite && requires { module_type::makes_moments; }) {
-      return module_type::makes_moments;
-    } else {
-      return false;
-    }
-  }();
-  static constexpr bool takes_affine_gradient = [] {
-    if constexpr (!is_composite && requires { module_type::takes_affine_gradient; }) {
-      return module_type::takes_affine_gradient;
-    } else {
-      return false;
-    }
-  }();
+  static constexpr bool makes_moments = !is_composite && requires { requires module_type::makes_moments; };
+  static constexpr bool takes_affine_gradient =
+      !is_composite && requires { requires module_type::takes_affine_gradient; };
+  // Whether the gradient by the input may be left where that by the output was.
+  static constexpr bool works_in_place = is_composite && requires { requires module_type::works_in_place; };
 
   module_type module;
 
@@ -94,13 +85,16 @@ struct single_stage {
       c.scratch.give_back(1);
     }
   }
+  // Value: scalar, if gy may be written over, or const scalar.
+  template <class Value = const scalar>
   void backward(context<Backend>& c, tensor<In, const held<Backend, In>> x,
-                tensor<output, const held<Backend, output>> y, tensor<output, const scalar> gy, tensor<In, scalar> gx) {
+                tensor<output, const held<Backend, output>> y, tensor<output, Value> gy, tensor<In, scalar> gx) {
     const profile_scope timed(c.times, pass::backward, name);
     named_device_errors<Backend>(&name, [&] { run_back(c, x, y, gy, gx); });
   }
+  template <class Value = const scalar>
   void run_back(context<Backend>& c, tensor<In, const held<Backend, In>> x,
-                tensor<output, const held<Backend, output>> y, tensor<output, const scalar> gy, tensor<In, scalar> gx) {
+                tensor<output, const held<Backend, output>> y, tensor<output, Value> gy, tensor<In, scalar> gx) {
     const input_view in(c, x);
     const output_view out(c, y);
     module.backward(c, *in, *out, gy, gx);
@@ -159,6 +153,7 @@ struct tdbn_lif_stage {
   static constexpr std::size_t channels = In::channels;
   static constexpr bool takes_affine_gradient = false, makes_moments = false, takes_moments = true;
   static constexpr bool makes_affine_gradient = std::same_as<held<Backend, In>, scalar>;
+  static constexpr bool works_in_place = true;
 
   norm_type norm;
   spike_type spike;
@@ -198,7 +193,7 @@ struct tdbn_lif_stage {
     if (!gx) c.scratch.give_back(1);
   }
 
-  // gsum [In]: the gradient at the neurons' input, which is the residual's too. gx may be the same memory.
+  // gsum [In]: the gradient at the neurons' input, which is the residual's too. gx and gy may be the same memory.
   template <class Residual>
   void backward_with_residual(context<Backend>& c, tensor<In, const in_value> in, tensor<output, const scalar> gy,
                               const Residual* residual, scalar* gsum, tensor<In, scalar> gx) {
