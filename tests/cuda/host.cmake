@@ -1,6 +1,5 @@
 # The CUDA backend without a GPU and without a toolkit: its kernels and its host code by the C++ compiler, on the stand-in for
 # the CUDA runtime. The compiler spends more time on them than they run, whatever the build type: so -O0, but for the stand-in.
-# A function, so that the name of a test says what it runs on.
 set(cuda_stand_in ${CMAKE_CURRENT_LIST_DIR}/stand_in)
 add_library(cuda_stand_in OBJECT ${cuda_stand_in}/host_cuda.cpp)
 target_include_directories(cuda_stand_in PUBLIC ${cuda_stand_in})
