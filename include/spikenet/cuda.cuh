@@ -4,7 +4,7 @@
 //     using net_t = spikenet::dsrn<spikenet::cuda<float>, 128, 2>;
 //
 // Brings the layers, networks and training of <spikenet/spikenet.hpp> and dsrn with it, but neither the CPU backend nor
-// Eigen; both headers may be included together. Link with cudart, cublasLt, cudnn and nvrtc, which cudnn-frontend wants
+// Eigen, which are not for nvcc: where one program has networks on both, they are in different source files. Link with cudart, cublasLt, cudnn and nvrtc, which cudnn-frontend wants
 // (CMake: spikenet::cuda). See docs/cuda.md.
 #pragma once
 
