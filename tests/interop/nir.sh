@@ -1,10 +1,13 @@
 #!/usr/bin/env bash
 # What spikenet exports has the same spikes in other frameworks, as far as they are there:
 #
-#   tests/interop/nir.sh PYTHON PROGRAM SCRATCH      PROGRAM: nir_interop; SCRATCH: a folder, which is emptied
+#   tests/interop/nir.sh PYTHON SCRATCH COMPILER...
+#
+# SCRATCH: a folder, which is emptied. COMPILER...: compiles nir_interop.cpp, when it is told -o, with what it needs.
 set -euo pipefail
 
-python=$1 program=$2 scratch=$3
+python=$1 scratch=$2
+shift 2
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 export PYTHONDONTWRITEBYTECODE=1
 
@@ -13,5 +16,7 @@ for framework in snntorch spikingjelly; do
   if "$python" -c "import torch, $framework" 2>/dev/null; then frameworks+=("$framework"); else echo "Without $framework"; fi
 done
 rm -rf "$scratch"
-"$program" "$scratch"
+mkdir -p "$scratch"
+"$1" "$here/nir_interop.cpp" "${@:2}" -o "$scratch/nir_interop"
+"$scratch/nir_interop" "$scratch"
 "$python" "$here/nir_run.py" "$scratch" "${frameworks[@]}"

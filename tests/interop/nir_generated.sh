@@ -16,5 +16,5 @@ mkdir -p "$scratch"
 "$python" -W ignore "$here/nir_frameworks.py" "$framework" "$scratch"
 "$program" info "$scratch/$framework.nir"
 "$program" to-cpp "$scratch/$framework.nir" "$scratch/model.hpp" --dt "$dt" --timesteps 8
-"$@" -I "$scratch" -o "$scratch/generated" "$here/../nir/generated.cpp"
+"$@" -I "$scratch" "$here/../nir/generated.cpp" -o "$scratch/generated"
 "$scratch/generated" "$scratch/$framework.safetensors"

@@ -88,8 +88,8 @@ std::size_t check_export(Network& net, double dt, std::size_t images) {
 TEST_CASE("an exported network has the same spikes and logits: residual blocks, pooling, linear layers", "[nir]") {
   using net_t =
       network<cpu<double>, timesteps<3>, image<2, 6, 6>, named<"conv1", conv2d<4, 3>>, named<"bn1", tdbn<>>,
-              named<"spike", lif<>>, named<"layer1", sequence<basic_block<4>, basic_block<6, stride<2>, normalised_shortcut>>>,
-              basic_block<6, normalised_shortcut>, avg_pool2d<2, stride<1>>, conv2d<4, 1, with_bias>, lif<>,
+              named<"spike", lif<>>, named<"layer1", sequence<basic_block<4>, basic_block<4, stride<2>, normalised_shortcut>>>,
+              basic_block<4, normalised_shortcut>, avg_pool2d<2, stride<1>>, conv2d<4, 1, with_bias>, lif<>,
               named<"gap", global_avg_pool>, named<"fc1", linear<5>>, named<"fc1.spike", lif<>>, named<"fc2", linear<3>>>;
   net_t net{seed{3}, {.threshold = 0.4, .decay = 0.3}};
   stir(net, 5);
