@@ -1,7 +1,10 @@
 #!/usr/bin/env bash
 # Installs the system packages that are missing, and says which and why. Silent when nothing is missing.
 #
-#   cmake/install-packages.sh GROUP...      GROUP: build, examples, tests, benchmarks
+#   cmake/install-packages.sh GROUP...      GROUP: build, examples, tests, benchmarks, cuda
+#
+# cuda is for machines that have a CUDA toolkit, and does nothing elsewhere: the headers of cudnn-frontend, which no
+# distribution has, by pip into build/cudnn-frontend, where CMake looks. Nothing else needs them.
 #
 # Debian and Ubuntu: installs with apt, with sudo where the user is not root. Elsewhere, or where that is not possible,
 # it names what is missing and exits with status 1.
@@ -51,8 +54,23 @@ has_arm_library() { printf '#include <array>\n#include <cstdlib>\n' | arm-none-e
 # As the tests look for it: tests/interop/CMakeLists.txt.
 has_pytorch() { python3 -c 'import torch' || /usr/bin/python3 -c 'import torch'; }
 
+# As cmake/FindCUDNN.cmake looks for it.
+cudnn_frontend=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)/build/cudnn-frontend
+has_cudnn_frontend() {
+  [ -n "${CUDNN_FRONTEND_ROOT-}" ] || [ -e "$cudnn_frontend/include/cudnn_frontend.h" ] ||
+    has_header cudnn_frontend.h || has_header /usr/local/cuda/include/cudnn_frontend.h ||
+    python3 -c 'import os, sys; sys.exit(not any(os.path.exists(p + "/include/cudnn_frontend.h") for p in sys.path))'
+}
+install_cudnn_frontend() {
+  if ! { has_command nvcc || has_command /usr/local/cuda/bin/nvcc; } >/dev/null; then return; fi
+  if has_cudnn_frontend >/dev/null 2>&1; then return; fi
+  echo "Installing the headers of cudnn-frontend into $cudnn_frontend: pip install nvidia-cudnn-frontend"
+  python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --no-deps --only-binary=:all: \
+    --target "$cudnn_frontend" nvidia-cudnn-frontend || echo "Without them, and so without spikenet::cuda."
+}
+
 if [ $# -eq 0 ]; then
-  echo "usage: $0 GROUP...   (build, examples, tests, benchmarks)" >&2
+  echo "usage: $0 GROUP...   (build, examples, tests, benchmarks, cuda)" >&2
   exit 2
 fi
 for group in "$@"; do
@@ -95,8 +113,11 @@ for group in "$@"; do
       need libbenchmark-dev "Google Benchmark" has_header benchmark/benchmark.h
       need nlohmann-json3-dev "JSON, the header of safetensors files" has_header nlohmann/json.hpp
       ;;
+    cuda)
+      install_cudnn_frontend
+      ;;
     *)
-      echo "$0: no group \"$group\"; the groups are build, examples, tests, benchmarks" >&2
+      echo "$0: no group \"$group\"; the groups are build, examples, tests, benchmarks, cuda" >&2
       exit 2
       ;;
   esac

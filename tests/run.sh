@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-cmake/install-packages.sh build examples tests benchmarks || echo "Going on with what there is."
+cmake/install-packages.sh build examples tests benchmarks cuda || echo "Going on with what there is."
 if command -v ccache >/dev/null; then export CMAKE_CXX_COMPILER_LAUNCHER=${CMAKE_CXX_COMPILER_LAUNCHER-ccache}; fi
 jobs=$(nproc 2>/dev/null || echo 2)
 
@@ -34,7 +34,7 @@ run() {  # run NAME CTEST-OPTION...
   ctest --test-dir "build/tests/$name" --parallel "$jobs" --output-on-failure --no-tests=error --timeout 900 "$@"
 }
 
-few=(-D SPIKENET_BUILD_EXAMPLES=OFF -D SPIKENET_BUILD_BENCHMARKS=OFF)
+few=(-D SPIKENET_BUILD_EXAMPLES=OFF -D SPIKENET_BUILD_BENCHMARKS=OFF -D SPIKENET_CUDA=OFF)
 
 # clang compiles every test once, with the sanitizers; optimised, which takes longest, only those that hold what its
 # optimiser could get wrong: kernels, gradients, golden values.

@@ -23,6 +23,11 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 
 TRAINING_IMAGES, TEST_IMAGES = 6400, 2000
 EVALUATION_BATCH = 200
+# What is measured: the command of a turn, and its batch where --batch does not say it.
+MODES = {"train": ("train", None), "evaluate": ("evaluate", EVALUATION_BATCH), "latency": ("evaluate", 1)}
+# The numbers that spikenet's inference is measured in, and the least share of images whose class it must agree on with
+# the network that it is made of.
+INFERENCE = {"float": 0.99, "int8": 0.95}
 GROWTH = {"width": 16, "timesteps": (1, 2, 4, 8), "trained_at": 2}
 MEMORY = {"width": 64, "timesteps": 4}
 MEMORY_VARIANTS = "stbp", "torch", "torch-cl", "torch-compile", "spikingjelly"
@@ -36,8 +41,8 @@ def parse(arguments):
     parser.add_argument("--widths", type=integers, default=[16], metavar="W,W", help="of the network (default: 16)")
     parser.add_argument("--steps", type=int, default=2, metavar="T", help="timesteps (default: 2)")
     parser.add_argument("--batch", type=int, default=64, metavar="N", help="images in a training step (default: 64)")
-    parser.add_argument("--modes", type=words, default=["train", "evaluate"], metavar="MODE,MODE",
-                        help="train, evaluate (in batches of 200), or both (default)")
+    parser.add_argument("--modes", type=words, default=list(MODES), metavar="MODE,MODE",
+                        help="train, evaluate (in batches of 200), latency (of one image); all by default")
     parser.add_argument("--checkpoint", metavar="FILE", help="weights of a trained network, a safetensors file: used "
                         "for networks of its width; others are trained for a few steps first")
     parser.add_argument("--warm-up-steps", type=int, default=30, metavar="N", help="how many (default: 30)")
@@ -62,8 +67,8 @@ def parse(arguments):
     parser.add_argument("--programs", metavar="DIR", help=argparse.SUPPRESS)  # where run.sh has built spikenet's side
     parser.add_argument("--out", metavar="DIR", help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
-    if not set(options.modes) <= {"train", "evaluate"}:
-        parser.error("--modes: train, evaluate, or both with a comma between them")
+    if not set(options.modes) <= set(MODES):
+        parser.error(f"--modes: of {', '.join(MODES)}, with a comma between them")
     return options
 
 
@@ -281,6 +286,13 @@ class Bench:
             if "bf16" not in variant["options"] and not same_network(found, variant):
                 raise SystemExit(f"{name} does not compute the same network.")
         os.remove(path)
+        comparison["inference"] = {}
+        for number, least in INFERENCE.items():
+            found = comparison["inference"][number] = ours.ask(f"agree {number}")
+            say(f"  spikenet inference, {number}: classes of {found['same_class']} of {found['images']} images agree, "
+                f"logits to {found['median_difference']:.1e} (median)")
+            if found["same_class"] < least * found["images"]:
+                raise SystemExit(f"spikenet's inference in {number} does not compute the same network.")
 
     def compare(self, width, timesteps):
         options = self.options
@@ -311,31 +323,41 @@ class Bench:
 
     def take_turns(self, mode, ours, workers, left_out):
         options = self.options
-        batch = options.batch if mode == "train" else EVALUATION_BATCH
-        turn = f"{mode} {batch} {options.seconds}"
+        command, batch = MODES[mode]
+        batch = batch or options.batch
+        own_commands = {"spikenet": command}
+        if mode != "train":
+            own_commands.update({f"spikenet inference, {number}": f"infer {number}" for number in INFERENCE})
         playing = {name: variant for name, (_, variant) in workers.items()
-                   if mode == "evaluate" or "frozen" not in variant["options"]}
-        result = {"batch": batch, "spikenet": [], "rates": [], "peaks": [], "peers": {name: [] for name in playing},
-                  "dropped": []}
+                   if mode != "train" or "frozen" not in variant["options"]}
+        result = {"batch": batch, "spikenet": {name: [] for name in own_commands}, "rates": [], "peaks": [],
+                  "peers": {name: [] for name in playing}, "dropped": []}
+
+        def images_per_second(turn):
+            return turn["steps"] * batch / turn["seconds"]
+
         for number in range(options.rounds):
             for name in list(playing):
                 try:
                     if number == 0:  # a first turn that compiles
-                        workers[name][0].ask(f"{mode} {batch} 0", options.patience)
-                    own = ours.ask(turn)
-                    theirs = workers[name][0].ask(turn)
+                        workers[name][0].ask(f"{command} {batch} 0", options.patience)
+                    own = {ours_name: ours.ask(f"{own_command} {batch} {options.seconds}")
+                           for ours_name, own_command in own_commands.items()}
+                    their_rate = images_per_second(workers[name][0].ask(f"{command} {batch} {options.seconds}"))
                 except WorkerError as error:
                     left_out[name] = str(error)
                     say(f"  {name}: left out, {error}")
                     del playing[name], result["peers"][name]
                     continue
-                own_rate = own["steps"] * batch / own["seconds"]
-                their_rate = theirs["steps"] * batch / theirs["seconds"]
-                result["spikenet"].append(own_rate)
-                result["rates"].append(own["rate"])
-                result["peers"][name].append({"images_per_second": their_rate, "ratio": own_rate / their_rate})
-                say(f"  {mode} {number + 1}/{options.rounds}: spikenet {own_rate:.1f}, {name} {their_rate:.1f} images/s"
-                    f", ratio {own_rate / their_rate:.2f}")
+                ratios = {}
+                for ours_name, turn in own.items():
+                    result["spikenet"][ours_name].append(images_per_second(turn))
+                    ratios[ours_name] = images_per_second(turn) / their_rate
+                result["rates"].append(own["spikenet"]["rate"])
+                result["peers"][name].append({"images_per_second": their_rate, "ratios": ratios})
+                say(f"  {mode} {number + 1}/{options.rounds}: {name} {their_rate:.1f} images/s, " + ", ".join(
+                    f"{ours_name} {images_per_second(turn):.1f} (times {ratios[ours_name]:.2f})"
+                    for ours_name, turn in own.items()))
             result["peaks"].append(ours.ask("peak 0.5")["flops"])
             if number == 0:
                 self.drop(playing, result)
@@ -441,14 +463,20 @@ def say(text):
 # Tables.
 
 def summary(result):
-    """Median images a second and median, least and greatest ratio of each variant, the fastest first."""
+    """Median images a second of each variant, and by spikenet's ways median, least and greatest ratio; the fastest
+    first."""
     rows = []
     for name, turns in result["peers"].items():
-        ratios = [turn["ratio"] for turn in turns]
+        ratios = {}
+        for own in result["spikenet"]:
+            each = [turn["ratios"][own] for turn in turns]
+            ratios[own] = statistics.median(each), min(each), max(each)
         rows.append({"name": name, "images_per_second": statistics.median(t["images_per_second"] for t in turns),
-                     "ratio": statistics.median(ratios), "least": min(ratios), "greatest": max(ratios),
-                     "turns": len(turns)})
-    return sorted(rows, key=lambda row: row["ratio"])
+                     "ratios": ratios, "turns": len(turns)})
+    return sorted(rows, key=lambda row: row["ratios"]["spikenet"][0])
+
+
+TITLES = {"train": "Training step", "evaluate": "Evaluation", "latency": "Evaluation of one image"}
 
 
 def table(comparison, mode, results, what):
@@ -456,23 +484,30 @@ def table(comparison, mode, results, what):
     width, timesteps, batch = comparison["width"], comparison["timesteps"], result["batch"]
     flop = dense_flop(width, timesteps, 3 if mode == "train" else 1)
     peak = statistics.median(result["peaks"])
-    name = "Training step" if mode == "train" else "Evaluation"
-    lines = [f"### {name}, width {width}, T = {timesteps}, batch {batch}", "",
+    lines = [f"### {TITLES[mode]}, width {width}, T = {timesteps}, batch {batch}", "",
              f"Weights {comparison['weights']}; mean firing rate {statistics.median(result['rates']):.3f}. "
              f"Threads of each: {results['threads']}; their fp32 peak: {peak / 1e9:.0f} GFLOP/s; a dense network takes "
-             f"{flop / 1e9:.3f} GFLOP an image.", "",
-             "| | images/s | spikenet: times as fast | least to most | turns | of the dense fp32 limit |",
-             "|---|---:|---:|---|---:|---:|"]
+             f"{flop / 1e9:.3f} GFLOP an image.", ""]
+    if mode != "train":
+        lines += [f"spikenet's inference in {number} and the network agree on the classes of {found['same_class']} of "
+                  f"{found['images']} test images." for number, found in comparison["inference"].items()] + [""]
+    own_names = list(result["spikenet"])
+    lines += ["| | images/s |" + (" ms |" if batch == 1 else "")
+              + "".join(f" {name}: times as fast (least to most) |" for name in own_names)
+              + " turns | of the dense fp32 limit |",
+              "|---|---:|" + ("---:|" if batch == 1 else "") + "---:|" * len(own_names) + "---:|---:|"]
 
-    def limit(rate):
-        return f"{100 * rate * flop / peak:.0f} %"
+    def row(name, rate, ratios, turns):
+        times = f" {1000 / rate:.3f} |" if batch == 1 else ""
+        lines.append(f"| {name} | {rate:.1f} |{times}" + "".join(f" {ratio} |" for ratio in ratios)
+                     + f" {turns} | {100 * rate * flop / peak:.0f} % |")
 
-    own = statistics.median(result["spikenet"])
-    lines.append(f"| **spikenet** | {own:.1f} | | | {len(result['spikenet'])} | {limit(own)} |")
-    for row in summary(result):
-        rate = row["images_per_second"]
-        lines.append(f"| {what[row['name']]} (`{row['name']}`) | {rate:.1f} | {row['ratio']:.2f} | "
-                     f"{row['least']:.2f} to {row['greatest']:.2f} | {row['turns']} | {limit(rate)} |")
+    for name, rates in result["spikenet"].items():
+        row(f"**{name}**", statistics.median(rates), [""] * len(own_names), len(rates))
+    for peer in summary(result):
+        row(f"{what[peer['name']]} (`{peer['name']}`)", peer["images_per_second"],
+            [f"{median:.2f} ({least:.2f} to {most:.2f})" for median, least, most in peer["ratios"].values()],
+            peer["turns"])
     return lines + [""]
 
 
@@ -514,25 +549,27 @@ FAMILIES = {"Merged": "PyTorch", "SpikingJelly": "SpikingJelly", "SnnTorch": "sn
 
 
 def bars(result, manners):
-    """spikenet and the fastest variant of each library: (label, images a second, ratio)."""
-    rows, seen = [("spikenet", statistics.median(result["spikenet"]), None)], set()
+    """spikenet and the fastest variant of each library: (label, images a second, how many times as fast spikenet's
+    fastest way is)."""
+    own = {name: statistics.median(rates) for name, rates in result["spikenet"].items()}
+    fastest = max(own, key=own.get)
+    rows, seen = [(name, rate, None) for name, rate in own.items()], set()
     for row in summary(result):
         family = FAMILIES[manners[row["name"]]]
         if family not in seen:
             seen.add(family)
-            rows.append((family, row["images_per_second"], row["ratio"]))
+            rows.append((family, row["images_per_second"], row["ratios"][fastest][0]))
     return rows
 
 
 def chart(results, manners):
     panels = [(comparison, mode) for comparison in results["comparisons"] for mode in comparison["modes"]]
-    width, left, right, bar, title = 720, 150, 240, 18, 40
+    width, left, right, bar, title = 760, 190, 240, 18, 40
     body, y = [], 8
     for comparison, mode in panels:
         rows = bars(comparison["modes"][mode], manners)
         longest = max(rate for _, rate, _ in rows)
-        what = "training" if mode == "train" else "evaluation"
-        body.append(f'<text class="title" x="0" y="{y + 18}">{what.capitalize()}, width {comparison["width"]}, '
+        body.append(f'<text class="title" x="0" y="{y + 18}">{TITLES[mode]}, width {comparison["width"]}, '
                     f'{comparison["timesteps"]} timesteps, batch {comparison["modes"][mode]["batch"]}: '
                     f'images a second</text>')
         y += title - 8

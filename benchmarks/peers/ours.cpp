@@ -8,6 +8,8 @@
 //
 //     train BATCH SECONDS     training steps from WEIGHTS on, until so many seconds have passed
 //     evaluate BATCH SECONDS  batches of the test images
+//     infer NUMBER BATCH SECONDS  the same by the network's inference, in float or int8
+//     agree NUMBER            how well inference and network agree on the test images
 //     memory BATCH            what a training step takes
 //     record BATCH PATH       writes what it computes, for check of worker.py: logits and spikes of test images; loss,
 //                             spikes and gradients of a training step
@@ -15,20 +17,27 @@
 //     peak SECONDS            fp32 operations a second that all threads do at most, in registers
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
 #include <exception>
 #include <fstream>
 #include <iostream>
+#include <memory>
 #include <optional>
 #include <span>
 #include <spikenet/dsrn.hpp>
+#include <spikenet/inference/fold.hpp>
+#include <spikenet/inference/inference.hpp>
+#include <spikenet/inference/parallel.hpp>
+#include <spikenet/inference/quantise.hpp>
 #include <spikenet/io/state_dict.hpp>
 #include <spikenet/training/monitor.hpp>
 #include <sstream>
 #include <string>
 #include <thread>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -100,6 +109,54 @@ double mean_firing_rate(const spikenet::monitor& seen) {
   return spikes / chances;
 }
 
+// The inference of a network as it is now: batches by all threads, a single image by one.
+template <class Number>
+class deployed {
+  using one_image = spikenet::inference<net_t::architecture, Number>;
+  using many_images = spikenet::parallel_inference<net_t::architecture, Number>;
+  using parameters = typename one_image::parameters;
+
+ public:
+  using logit = typename one_image::logit;
+
+  // images: what values they have.
+  deployed(const net_t& net, std::span<const float> images)
+      : parameters_{made_of(net, images)},
+        one_{std::make_unique<one_image>(*parameters_)},
+        many_{std::make_unique<many_images>(*parameters_)} {}
+
+  // Valid until the next call.
+  std::span<const logit> logits(std::span<const float> images) {
+    logits_.resize(images.size() / image_size * net_t::classes);
+    if (images.size() == image_size)
+      one_->logits(images.data(), 1, logits_.data());
+    else
+      many_->logits(images, logits_);
+    return logits_;
+  }
+
+  // What 1 is as a logit of the network.
+  double logit_unit() const {
+    if constexpr (std::is_floating_point_v<Number>)
+      return 1;
+    else
+      return parameters_->constants.logit_unit;
+  }
+
+ private:
+  static std::unique_ptr<parameters> made_of(const net_t& net, std::span<const float> images) {
+    if constexpr (std::is_floating_point_v<Number>)
+      return spikenet::fold<one_image>(net);
+    else
+      return spikenet::quantise<one_image>(net, images);
+  }
+
+  std::unique_ptr<parameters> parameters_;
+  std::unique_ptr<one_image> one_;
+  std::unique_ptr<many_images> many_;
+  std::vector<logit> logits_;
+};
+
 class worker {
  public:
   worker(const std::string& weights, const std::string& inputs, std::size_t threads)
@@ -108,12 +165,16 @@ class worker {
 
   std::string obey(const std::string& line) {
     std::istringstream words{line};
-    std::string command, path;
+    std::string command, number, path;
     std::size_t count = 0;
     double seconds = 0;
     words >> command;
     if (command == "train" && words >> count >> seconds) return train(count, seconds);
     if (command == "evaluate" && words >> count >> seconds) return evaluate(count, seconds);
+    if (command == "infer" && words >> number >> count >> seconds)
+      return with_number(number, [&](auto model) { return infer(model, count, seconds); });
+    if (command == "agree" && words >> number)
+      return with_number(number, [&](auto model) { return agree(model); });
     if (command == "memory" && words >> count) return memory(count);
     if (command == "record" && words >> count >> path) return record(count, path);
     if (command == "prepare" && words >> count >> path) return prepare(count, path);
@@ -184,6 +245,57 @@ class worker {
     spikenet::monitor monitor;
     net_.evaluate(test_.take(batch).images, monitor);
     return turn(steps, taken, mean_firing_rate(monitor));
+  }
+
+  // f(the network's inference in numbers of that name).
+  template <class F>
+  std::string with_number(const std::string& number, F&& f) {
+    start_again();
+    if (number == "float") return f(deployed<float>{net_, training_.images});
+    if (number == "int8") return f(deployed<spikenet::quantised<float>>{net_, training_.images});
+    throw spikenet::argument_error("\"" + number + "\" is no kind of number.");
+  }
+
+  template <class Model>
+  std::string infer(Model& model, std::size_t batch, double seconds) {
+    model.logits(test_.take(batch).images);
+    std::size_t steps = 0;
+    const stopwatch watch;
+    do {
+      model.logits(test_.take(batch).images);
+      ++steps;
+    } while (watch.seconds() < seconds);
+    const double taken = watch.seconds();
+    return "{\"steps\": " + std::to_string(steps) + ", \"seconds\": " + std::to_string(taken) + "}";
+  }
+
+  template <class Model>
+  std::string agree(Model& model) {
+    std::size_t same = 0;
+    std::vector<double> differences;  // the largest of each image
+    constexpr std::size_t batch = 100;
+    const std::size_t images = test_.labels.size() / batch * batch;
+    for (std::size_t done = 0; done < images; done += batch) {
+      const auto [pixels, labels] = test_.take(batch);
+      const std::span<const float> expected = net_.evaluate(pixels);
+      const auto logits = model.logits(pixels);
+      for (std::size_t n = 0; n < batch; ++n) {
+        const auto ours = logits.subspan(n * net_t::classes, net_t::classes);
+        const auto theirs = expected.subspan(n * net_t::classes, net_t::classes);
+        same += std::max_element(ours.begin(), ours.end()) - ours.begin() ==
+                        std::max_element(theirs.begin(), theirs.end()) - theirs.begin()
+                    ? 1
+                    : 0;
+        double& difference = differences.emplace_back(0);
+        for (std::size_t k = 0; k < net_t::classes; ++k)
+          difference = std::max(difference, std::abs(model.logit_unit() * static_cast<double>(ours[k]) - theirs[k]));
+      }
+    }
+    std::nth_element(differences.begin(), differences.begin() + images / 2, differences.end());
+    std::ostringstream answer;
+    answer << "{\"images\": " << images << ", \"same_class\": " << same
+           << ", \"median_difference\": " << differences[images / 2] << "}";
+    return answer.str();
   }
 
   static std::string turn(std::size_t steps, double seconds, double rate) {

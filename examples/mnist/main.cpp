@@ -112,6 +112,8 @@ void add_train_options(CLI::App& app, mnist::train_options& o) {
   app.add_option("--a", o.model.a, "Half the width of the surrogate gradient's window")->check(positive);
 
   app.option_defaults()->group("Program");
+  app.add_option("--device", o.model.device, "Where to train; auto: on the GPU if that is possible, and else why not")
+      ->check(CLI::IsMember({"cpu", "cuda", "auto"}));
   app.add_option("--init", o.init, "Begin with this model.safetensors, a training's or an import's")
       ->check(CLI::ExistingFile);
   for (const char* const its : {"--width", "--steps", "--readout", "--v_th", "--tau"})
@@ -280,7 +282,7 @@ int main(int argc, char** argv) {
                                          {&profile, &profile_options.threads},
                                          {&infer, &infer_options.threads}}) {
     command->add_option("--threads", *threads, "To compute with; 0: one for each core")->check(whole_number(0, 1024));
-    command->add_flag("--no_cuda", no_cuda, "Compute on the CPU, which is all there is");
+    command->add_flag("--no_cuda", no_cuda, "Compute on the CPU, as is done anyhow but where --device says otherwise");
   }
 
   try {
@@ -290,8 +292,9 @@ int main(int argc, char** argv) {
           "A command, train or test or sweep or import or firing-rates or profile or infer or export,");
     for (const CLI::Option* option : train.get_options())
       if (option->count() > 0) train_options.given.insert(option->get_single_name());
+    if (no_cuda) train_options.model.device = "cpu";
     const mnist::model_options& asked = sweep.parsed() ? sweep_options.train.model : train_options.model;
-    const auto reason = mnist::why_not_built(asked.width, asked.steps);
+    const auto reason = asked.device == "cpu" ? mnist::why_not_built(asked.width, asked.steps) : std::nullopt;
     if (reason && (sweep.parsed() || (train.parsed() && !train_options.resume)))
       throw CLI::ValidationError("--width, --steps", *reason);
   } catch (const CLI::ParseError& error) {

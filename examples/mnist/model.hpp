@@ -1,6 +1,6 @@
 // A deep spiking residual network whose size is chosen when the program runs. The library's networks have their width
 // and timesteps in their type; behind this interface the rest of the program needs neither the types nor their compile
-// time. model.cpp implements it, compiled once for each size.
+// time. model_of.hpp implements it, compiled once for each size.
 #pragma once
 
 #include <cstddef>
@@ -39,6 +39,7 @@ struct model_options {
   double v_th = 0.5;                     // the neurons' threshold
   double tau = 0.25;                     // what is left of their potential after one timestep
   double a = 0.5;                        // half the width of the surrogate's window
+  std::string device = "cpu";            // or "cuda", or "auto": see choose_device
 };
 
 class deployed;  // deployed.hpp
@@ -80,26 +81,41 @@ class model {
   using parameter_visitor =
       std::function<void(const std::string& name, std::span<const float> values, std::span<const float> gradients)>;
   virtual void for_each_parameter(const parameter_visitor& f) = 0;
-  // See spikenet/nir/export.hpp.
-  virtual spikenet::nir::graph nir_graph(double dt) const = 0;
   virtual std::size_t parameter_count() const = 0;
+
+  // What is done with a network after its training. One on a GPU refuses (spikenet::argument_error): whoever wants this reads
+  // its checkpoint.
+
+  // See spikenet/nir/export.hpp.
+  virtual spikenet::nir::graph nir_graph(double dt) const;
   // The network's inference, as it is now. number: "float", "double", or "int8", which is spikenet::quantised.
   virtual std::unique_ptr<deployed> deploy(const std::string& number,
-                                           const spikenet::normalise& normalisation) const = 0;
+                                           const spikenet::normalise& normalisation) const;
   // The network's inference as C++: see spikenet/export/header.hpp. number: "float"; or "int8", which takes the bytes of
   // images, and for which the normalisation becomes a part of the network.
   virtual void write_header(const std::filesystem::path& path, const std::string& number,
-                            const spikenet::normalise& normalisation, spikenet::header_options options) const = 0;
+                            const spikenet::normalise& normalisation, spikenet::header_options options) const;
 };
 
 // Why there is no network of this size in the program, and how to get one; nothing where there is one.
 std::optional<std::string> why_not_built(std::size_t width, std::size_t steps);
 
+// Why no network of this size can run on a GPU: the program has none for it, or the machine has no usable GPU. Nothing
+// where one can.
+std::optional<std::string> why_not_on_gpu(std::size_t width, std::size_t steps);
+
+// Settles a device of "auto": the GPU where the network can run there, and else the CPU, with a line that says why. Throws
+// spikenet::argument_error where "cuda" is asked for and cannot be had.
+void choose_device(model_options& options);
+
 // Throws spikenet::argument_error for a size that is not built, an unknown readout, or a neuron's value out of range.
 std::unique_ptr<model> make_model(const model_options& options, spikenet::seed seed);
 
-// The network of one size; model.cpp has the definition. options.width and options.steps are not looked at.
+// The network of one size on the CPU and on a GPU; model.cpp and model.cu have the definitions. options.width,
+// options.steps and options.device are not looked at.
 template <std::size_t Width, std::size_t Timesteps>
 std::unique_ptr<model> make_model_of_size(const model_options& options, spikenet::seed seed);
+template <std::size_t Width, std::size_t Timesteps>
+std::unique_ptr<model> make_gpu_model_of_size(const model_options& options, spikenet::seed seed);
 
 }  // namespace mnist

@@ -1,6 +1,13 @@
 // The sizes that are built, and the choice among them.
+#include <cstdio>
+#include <span>
 #include <spikenet/core/error.hpp>
+#include <spikenet/export/header.hpp>
+#if defined(SPIKENET_MNIST_HAS_GPU_SIZES)
+#include <spikenet/cuda_device.hpp>
+#endif
 
+#include "deployed.hpp"
 #include "model.hpp"
 
 namespace mnist {
@@ -19,8 +26,20 @@ constexpr size_entry sizes[] = {
 };
 #undef SPIKENET_MNIST_SIZE
 
-const size_entry* find_size(std::size_t width, std::size_t steps) {
-  for (const size_entry& size : sizes)
+
+#if defined(SPIKENET_MNIST_HAS_GPU_SIZES)
+#define SPIKENET_MNIST_GPU_SIZE(width, timesteps) {width, timesteps, make_gpu_model_of_size<width, timesteps>},
+constexpr size_entry gpu_size_list[] = {
+#include "mnist_gpu_sizes.inc"
+};
+#undef SPIKENET_MNIST_GPU_SIZE
+constexpr std::span<const size_entry> gpu_sizes{gpu_size_list};
+#else
+constexpr std::span<const size_entry> gpu_sizes;
+#endif
+
+const size_entry* find_size(std::span<const size_entry> among, std::size_t width, std::size_t steps) {
+  for (const size_entry& size : among)
     if (size.width == width && size.steps == steps) return &size;
   return nullptr;
 }
@@ -29,24 +48,64 @@ std::string size_text(std::size_t width, std::size_t steps) {
   return std::to_string(width) + "x" + std::to_string(steps);
 }
 
-}  // namespace
-
-std::optional<std::string> why_not_built(std::size_t width, std::size_t steps) {
-  if (find_size(width, steps)) return std::nullopt;
+// What is missing, what there is, and how to add it: `option` is CMake's list of sizes.
+std::string missing(std::span<const size_entry> among, std::size_t width, std::size_t steps, const std::string& where,
+                    const std::string& option) {
   std::string built, list;
-  for (const size_entry& size : sizes) {
+  for (const size_entry& size : among) {
     built += (built.empty() ? "" : ", ") + size_text(size.width, size.steps);
     list += size_text(size.width, size.steps) + ";";
   }
-  return "There is no network of width " + std::to_string(width) + " with " + std::to_string(steps) +
-         " timesteps in this program; it has (width x timesteps) " + built +
-         ". To add it, run cmake on the build folder with -D SPIKENET_MNIST_SIZES=\"" + list + size_text(width, steps) +
+  return "There is no network of width " + std::to_string(width) + " with " + std::to_string(steps) + " timesteps " +
+         where + "in this program; it has (width x timesteps) " + (built.empty() ? "none" : built) +
+         ". To add it, run cmake on the build folder with -D " + option + "=\"" + list + size_text(width, steps) +
          "\" and build again.";
 }
 
+}  // namespace
+
+namespace {
+[[noreturn]] void refuse_on_gpu() {
+  throw spikenet::argument_error("This is not done with a network on a GPU, but with its checkpoint.");
+}
+}  // namespace
+
+spikenet::nir::graph model::nir_graph(double) const { refuse_on_gpu(); }
+std::unique_ptr<deployed> model::deploy(const std::string&, const spikenet::normalise&) const { refuse_on_gpu(); }
+void model::write_header(const std::filesystem::path&, const std::string&, const spikenet::normalise&,
+                         spikenet::header_options) const {
+  refuse_on_gpu();
+}
+
+std::optional<std::string> why_not_built(std::size_t width, std::size_t steps) {
+  if (find_size(sizes, width, steps)) return std::nullopt;
+  return missing(sizes, width, steps, "", "SPIKENET_MNIST_SIZES");
+}
+
+std::optional<std::string> why_not_on_gpu(std::size_t width, std::size_t steps) {
+  if (!find_size(gpu_sizes, width, steps))
+    return missing(gpu_sizes, width, steps, "for a GPU ", "SPIKENET_MNIST_GPU_SIZES");
+#if defined(SPIKENET_MNIST_HAS_GPU_SIZES)
+  return spikenet::why_no_cuda_device();
+#else
+  return std::nullopt;
+#endif
+}
+
+void choose_device(model_options& options) {
+  if (options.device == "cpu") return;
+  const auto reason = why_not_on_gpu(options.width, options.steps);
+  if (reason && options.device == "cuda") throw spikenet::argument_error("--device cuda: " + *reason);
+  if (reason) std::printf("on the CPU: %s\n", reason->c_str());
+  options.device = reason ? "cpu" : "cuda";
+}
+
 std::unique_ptr<model> make_model(const model_options& options, spikenet::seed seed) {
-  const size_entry* const size = find_size(options.width, options.steps);
-  if (!size) throw spikenet::argument_error(*why_not_built(options.width, options.steps));
+  const bool on_gpu = options.device == "cuda";
+  const size_entry* const size = find_size(on_gpu ? gpu_sizes : sizes, options.width, options.steps);
+  if (!size)
+    throw spikenet::argument_error(
+        *(on_gpu ? why_not_on_gpu(options.width, options.steps) : why_not_built(options.width, options.steps)));
   return size->make(options, seed);
 }
 

@@ -49,10 +49,15 @@ int train(const train_options& options, const std::filesystem::path& run,
 }  // namespace
 
 int train(const train_options& command_line) {
-  if (command_line.init) return train(begun_options(command_line), new_run(command_line), std::nullopt);
-  if (!command_line.resume) return train(command_line, new_run(command_line), std::nullopt);
-  const auto last = spikenet::checkpoint::read(last_of(*command_line.resume));
-  return train(resumed_options(last, command_line), *command_line.resume, last);
+  train_options options = command_line;
+  std::optional<spikenet::checkpoint> last;
+  if (command_line.init) options = begun_options(command_line);
+  if (command_line.resume) {
+    last = spikenet::checkpoint::read(last_of(*command_line.resume));
+    options = resumed_options(*last, command_line);
+  }
+  choose_device(options.model);
+  return train(options, command_line.resume ? *command_line.resume : new_run(command_line), last);
 }
 
 }  // namespace mnist

@@ -143,7 +143,10 @@ void training::print_plan() const {
   if (options_.clip_norm > 0) std::printf("gradients   scaled down to a norm of %g\n", options_.clip_norm);
   if (options_.patience > 0)
     std::printf("patience    %zu epochs of a validation loss worse than the best\n", options_.patience);
-  std::printf("processor   %zu threads\n", spikenet::cpu_threads());
+  if (net.device == "cuda")
+    std::printf("processor   the GPU\n");
+  else
+    std::printf("processor   %zu threads\n", spikenet::cpu_threads());
   std::printf("checkpoint  %s\n", best_of(run_).c_str());
   if (options_.tensorboard) std::printf("curves      tensorboard --logdir %s\n", run_.c_str());
   if (options_.resume) std::printf("resumed     after %s\n", position().c_str());

@@ -1,19 +1,6 @@
-// Everything but the opt-in headers: data/idx.hpp (needs zlib) and io/ (needs nlohmann-json, and
+// Everything for the CPU but the opt-in headers: data/idx.hpp (needs zlib) and io/ (needs nlohmann-json, and
 // io/checkpoint.hpp OpenSSL).
 #pragma once
 
 #include "spikenet/backend/cpu/cpu.hpp"
-#include "spikenet/layer/conv2d.hpp"
-#include "spikenet/layer/lif.hpp"
-#include "spikenet/layer/linear.hpp"
-#include "spikenet/layer/pooling.hpp"
-#include "spikenet/layer/tdbn.hpp"
-#include "spikenet/network/network.hpp"
-#include "spikenet/network/residual.hpp"
-#include "spikenet/network/sequence.hpp"
-#include "spikenet/training/clip_gradients.hpp"
-#include "spikenet/training/early_stopping.hpp"
-#include "spikenet/training/loss.hpp"
-#include "spikenet/training/monitor.hpp"
-#include "spikenet/training/optimizer.hpp"
-#include "spikenet/training/schedule.hpp"
+#include "spikenet/networks.hpp"

@@ -91,8 +91,15 @@ accepts '63 images to train, 7 to validate, 30 to test' train --data zipped --ep
 if [ -z "$(find runs -name model.safetensors)" ]; then complain "no checkpoint in runs/"; fi
 rm -rf runs
 
+# No network is compiled for a GPU by default: auto says so and goes on.
+accepts '^on the CPU: There is no network of width 16 with 2 timesteps for a GPU .* SPIKENET_MNIST_GPU_SIZES=|^processor   the GPU' \
+  train --data small --epochs 1 --device auto --out by_itself
+rm -rf by_itself
+
 # The command line
 refuses 2 'train or test'
+refuses 2 '--device: .*abacus' train --data small --device abacus
+refuses 1 '--device cuda: .*width 17 .* SPIKENET_MNIST_GPU_SIZES=' train --data small --width 17 --device cuda
 refuses 2 'expected.*--colour' train --colour red
 refuses 2 'walk' walk
 for option in train_batch_size val_batch_size test_batch_size epochs limit validation width steps; do

@@ -71,7 +71,7 @@ auto attempt(std::size_t memory_allowed, Read read) -> std::optional<decltype(re
                                        std::to_string(memory_allowed) + " are allowed");
   if (!result) {
     require(message.starts_with(input_name), "the message starts with the input's name: " + message);
-    require(message.size() < 1000, "the message is short: it has " + std::to_string(message.size()) + " bytes");
+    require(message.size() < 1100, "the message is short: it has " + std::to_string(message.size()) + " bytes");
     require(std::none_of(message.begin(), message.end(), [](char c) { return c >= 0 && c < ' '; }),
             "the message has no control characters: " + message);
   }

@@ -6,19 +6,23 @@ cmake_minimum_required(VERSION 3.25)
 
 # What the headers of a folder of include/spikenet may include, besides the standard library and their own folder.
 # "backend" is backend/backend.hpp, the concept; "eigen", "zlib", "json", "openssl", "png", "hdf5", "posix" are the headers of
-# those; "intrinsics" are the compiler's own headers for instructions.
+# those, "cuda" those of CUDA, cuBLAS and cuDNN; "intrinsics" are the compiler's own headers for instructions.
 set(allowed_core "")
 set(allowed_neuron core)
 set(allowed_backend core neuron)
 set(allowed_backend/cpu core neuron backend eigen)
+set(allowed_backend/cuda core neuron backend backend/cuda/kernels cuda)
+set(allowed_backend/cuda/kernels core neuron backend/cuda cuda)
+set(allowed_backend/cuda/cudnn core backend/cuda cuda)
+set(allowed_backend/cuda/cublas core backend/cuda cuda)
 set(allowed_layer core neuron backend)
 set(allowed_network core neuron backend layer)
 set(allowed_training core network)
 set(allowed_data core network)
 set(allowed_io core network json posix)
 set(allowed_inference core neuron layer network backend/cpu)
-set(allowed_nir core neuron layer network inference)
 set(allowed_export core inference io)
+set(allowed_nir core neuron layer network inference)
 # Single headers that may include more.
 set(allowed_backend/cpu/simd.hpp intrinsics)
 set(allowed_data/idx.hpp zlib)
@@ -27,15 +31,17 @@ set(allowed_io/checkpoint.hpp openssl)
 set(allowed_io/event_file.hpp png)
 set(allowed_io/import.hpp neuron)
 set(allowed_nir/file.hpp io hdf5)
-# include/spikenet/*.hpp, the headers that users include: any folder.
+set(allowed_cuda_device.hpp cuda)
+# include/spikenet/*.hpp, the headers that users include: any folder; cuda.cuh alone the CUDA backend.
 set(allowed_entry core neuron backend backend/cpu layer network training data io inference nir)
+set(allowed_cuda.cuh backend/cuda backend/cuda/cudnn backend/cuda/cublas cuda)
 
 # The headers that must not bring more than the standard library and Eigen with them, through whatever they include.
 set(plain_headers spikenet.hpp dsrn.hpp)
 
 # The headers for small targets, and all that these may bring with them: no heap, streams, threads, exceptions or Eigen.
 set(small_headers inference/inference.hpp)
-set(small_reach "^(core/(shape|spikes|tensor)|neuron/(dynamics|surrogate)|layer/(declarations|options)|\
+set(small_reach "^(core/(compiler|shape|spikes|tensor)|neuron/(dynamics|surrogate)|layer/(declarations|options)|\
 network/architecture|backend/cpu/(simd|look_up)|inference/(inference|kernels|number|plan))\\.hpp$")
 set(small_std "^<(algorithm|array|bit|concepts|cstddef|cstdint|cstring|limits|span|string_view|type_traits|utility)>$")
 
@@ -83,7 +89,7 @@ function(header_of include file variable)
 endfunction()
 
 # kind_of(<include> <including file> <variable>): a folder of the library, or entry, eigen, zlib, json, openssl, png,
-# hdf5, posix, intrinsics, std or other.
+# hdf5, cuda, posix, intrinsics, std or other.
 function(kind_of include file variable)
   header_of("${include}" "${file}" header)
   if(header)
@@ -103,6 +109,8 @@ function(kind_of include file variable)
     set(kind png)
   elseif(include STREQUAL "<hdf5.h>")
     set(kind hdf5)
+  elseif(include MATCHES "^<(cuda|cublas|cudnn)[A-Za-z0-9_]*\\.h>$")
+    set(kind cuda)
   elseif(include MATCHES "^<(unistd|fcntl|sys/[a-z]+)\\.h>$")
     set(kind posix)
   elseif(include MATCHES "^<(immintrin|arm_neon)\\.h>$")
@@ -116,7 +124,8 @@ function(kind_of include file variable)
 endfunction()
 
 # The headers, folder by folder.
-file(GLOB_RECURSE headers RELATIVE ${ROOT}/include/spikenet ${ROOT}/include/spikenet/*.hpp)
+file(GLOB_RECURSE headers RELATIVE ${ROOT}/include/spikenet ${ROOT}/include/spikenet/*.hpp
+     ${ROOT}/include/spikenet/*.cuh)
 if(NOT headers)
   violation("${ROOT}/include/spikenet has no headers")
 endif()
@@ -173,7 +182,7 @@ foreach(entry IN LISTS plain_headers)
     includes_of(${path} includes)
     foreach(include IN LISTS includes)
       kind_of("${include}" ${path} kind)
-      if(kind MATCHES "^(zlib|json|openssl|png|hdf5|posix|other)$")
+      if(kind MATCHES "^(zlib|json|openssl|png|hdf5|posix|cuda|other)$")
         violation("include/spikenet/${entry} must need Eigen only, but reaches ${include} through ${header}")
       endif()
     endforeach()
@@ -199,7 +208,8 @@ foreach(entry IN LISTS small_headers)
 endforeach()
 
 # Examples and benchmarks.
-file(GLOB_RECURSE sources RELATIVE ${ROOT} ${ROOT}/examples/*.[ch]pp ${ROOT}/benchmarks/*.[ch]pp)
+file(GLOB_RECURSE sources RELATIVE ${ROOT} ${ROOT}/examples/*.[ch]pp ${ROOT}/examples/*.cu
+     ${ROOT}/benchmarks/*.[ch]pp ${ROOT}/benchmarks/*.cu)
 foreach(source IN LISTS sources)
   includes_of(${ROOT}/${source} includes)
   foreach(include IN LISTS includes)

@@ -127,6 +127,11 @@ class lone_layer {
     return gx;
   }
 
+  void update_statistics(std::size_t batch) {
+    auto c = context(true);
+    module.update_statistics(c, batch);
+  }
+
   values& parameter(std::size_t i) { return parameters_[i]; }
   const values& gradient(std::size_t i) const { return gradients_[i]; }
 

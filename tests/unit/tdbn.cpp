@@ -42,7 +42,7 @@ void check_training(std::size_t batch) {
   CHECK((layer.parameter(2) == old_mean && layer.parameter(3) == old_variance));
   const values gx = layer.backward(x, y, gy);
   CHECK((layer.parameter(2) == old_mean && layer.parameter(3) == old_variance));
-  layer.module.update_statistics(batch);
+  layer.update_statistics(batch);
 
   const double k = 0.4 / std::sqrt(static_cast<double>(Branches));
   for (std::size_t c = 0; c < Channels; ++c) {
@@ -126,7 +126,7 @@ TEST_CASE("tdBN of a single value has variance 0 and stays finite", "[tdbn]") {
   const values x{3, -2}, y = layer.forward(x);
   const values gx = layer.backward(x, y, {1, 1});
   for (const double v : {y[0], y[1], gx[0], gx[1]}) CHECK(std::abs(v) < 1e-12);
-  layer.module.update_statistics(1);
+  layer.update_statistics(1);
   CHECK(layer.parameter(2)[0] == Approx(0.3));
   CHECK(layer.parameter(3)[0] == Approx(0.9));
 }

@@ -5,6 +5,7 @@
 #include <concepts>
 #include <cstddef>
 
+#include "spikenet/backend/memory.hpp"
 #include "spikenet/core/geometry.hpp"
 #include "spikenet/core/spikes.hpp"
 #include "spikenet/core/tensor.hpp"
@@ -28,6 +29,17 @@ concept backend_memory = requires(B& b, std::size_t n) {
   typename B::template storage<typename B::scalar>;
   { B::fuses_stages } -> std::convertible_to<bool>;
   { b.for_each(n, detail::any_function{}) };
+};
+
+// Where the host cannot touch that memory (see memory.hpp): copies, and whether what was computed is finite.
+template <class B>
+concept backend_transfers = host_visible<B> || requires(B& b, std::size_t n, const typename B::scalar* in,
+                                                        typename B::scalar* out, void (*write)(typename B::scalar*)) {
+  b.fill(out, n, write);
+  b.download(in, n, out);
+  b.clear(out, n);
+  b.watch(n, in);
+  { b.all_finite() } -> std::same_as<bool>;
 };
 
 template <class B>
@@ -96,7 +108,7 @@ concept backend_packed_stages = !packs_spikes<B> || !B::fuses_stages ||
 };
 
 template <class B>
-concept backend = backend_memory<B> && backend_convolution<B> && backend_linear<B> && backend_normalisation<B> &&
+concept backend = backend_memory<B> && backend_transfers<B> && backend_convolution<B> && backend_linear<B> && backend_normalisation<B> &&
                   backend_neurons<B> && backend_stages<B> &&
                   backend_spikes<B> && backend_packed_stages<B>;
 

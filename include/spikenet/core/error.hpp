@@ -22,20 +22,31 @@ struct file_error : error {
   using error::error;
 };
 
-// NaN or infinity where a number was expected. The message names the tensor; the layers around it add their names on
-// the way up, so that it ends as "layer2.0.bn1: the batch variance of channel 3 is not finite".
-struct numeric_error : error {
+// What went wrong in a layer. The layers around it add their names on the way up, so that the message ends as
+// "layer2.0.bn1: the batch variance of channel 3 is not finite".
+template <class Self>
+struct error_of_a_layer : error {
   using error::error;
-  numeric_error(std::string path, const std::string& problem)
+  error_of_a_layer(std::string path, const std::string& problem)
       : error(path + ": " + problem), path_{std::move(path)}, problem_{problem} {}
 
   // The same error, seen from one level further out.
-  numeric_error within(const std::string& name) const {
-    return path_.empty() ? numeric_error(name, what()) : numeric_error(name + "." + path_, problem_);
+  Self within(const std::string& name) const {
+    return path_.empty() ? Self(name, what()) : Self(name + "." + path_, problem_);
   }
 
  private:
   std::string path_, problem_;
+};
+
+// NaN or infinity where a number was expected. The message names the tensor.
+struct numeric_error : error_of_a_layer<numeric_error> {
+  using error_of_a_layer::error_of_a_layer;
+};
+
+// A device is missing, out of memory, or refuses a call. The message names the call and what it was about.
+struct device_error : error_of_a_layer<device_error> {
+  using error_of_a_layer::error_of_a_layer;
 };
 
 }  // namespace spikenet

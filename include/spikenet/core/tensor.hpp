@@ -51,9 +51,12 @@ struct tensor {
   constexpr std::size_t rows() const noexcept { return size() / Signal::channels; }
   constexpr std::size_t step_size() const noexcept { return batch * Signal::size; }
   constexpr explicit operator bool() const noexcept { return data != nullptr; }
-  constexpr operator tensor<Signal, const Scalar>() const noexcept requires(!std::is_const_v<Scalar>) {
-    return {data, batch};
-  }
+
+  // The same, not to be written to. Where it is so already there is nothing to convert to: a type of that name, since
+  // compilers warn of a conversion to the own one.
+  struct nothing {};
+  using constant = std::conditional_t<std::is_const_v<Scalar>, nothing, tensor<Signal, const Scalar>>;
+  constexpr operator constant() const noexcept requires(!std::is_const_v<Scalar>) { return {data, batch}; }
 };
 
 // A batch of a signal in memory that `storage` (a backend's storage<Value>) keeps; what was there before is gone.

@@ -132,11 +132,12 @@ void load_tensors(Network& net, const safetensors_file& file, const state_dict_d
     std::erase_if(names, [&](const std::string& name) { return !file.contains(name); });
     if (names.empty()) return wrong.add(first, "is missing");
     const std::string& name = names.front();
+    const safetensors_entry& stored = file.at(name);
     for (const std::string& other : names)
-      if (!std::ranges::equal(file.bytes(name), file.bytes(other)))
+      if (file.at(other).dtype != stored.dtype || file.at(other).shape != stored.shape ||
+          !std::ranges::equal(file.bytes(other), file.bytes(name)))
         wrong.add(other, "is not equal to " + in_quotes(name) + ", of which it is another name");
 
-    const safetensors_entry& stored = file.at(name);
     if (!std::equal(stored.shape.begin(), stored.shape.end(), info.shape.begin(), info.shape.end()) &&
         !(dialect.unit_extents && info.shape.size() == 1 && is_vector_of(stored.shape, info.shape[0])))
       return wrong.add(name,

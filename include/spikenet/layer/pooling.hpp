@@ -4,6 +4,7 @@
 #include <array>
 #include <cstddef>
 
+#include "spikenet/core/compiler.hpp"
 #include "spikenet/layer/declarations.hpp"
 #include "spikenet/layer/layer.hpp"
 #include "spikenet/layer/options.hpp"
@@ -28,7 +29,9 @@ struct global_avg_pool : layer {
     std::array<parameter_slot<scalar>, 0> slots{};
 
     void forward(context<Backend>& c, tensor<In, const scalar> x, tensor<output, scalar> y) {
-      c.backend.for_each(y.size(), [in = x.data, out = y.data](std::size_t i) {
+      const scalar* const in = x.data;
+      scalar* const out = y.data;
+      c.backend.for_each(y.size(), [=] SPIKENET_HOST_DEVICE(std::size_t i) {
         const scalar* map = in + i / C * In::size + i % C;
         scalar sum{};
         for (std::size_t p = 0; p < pixels; ++p) sum += map[p * C];
@@ -39,7 +42,9 @@ struct global_avg_pool : layer {
     void backward(context<Backend>& c, tensor<In, const scalar>, tensor<output, const scalar>,
                   tensor<output, const scalar> gy, tensor<In, scalar> gx) {
       if (!gx) return;
-      c.backend.for_each(gx.items() * pixels, [g = gy.data, out = gx.data](std::size_t i) {
+      const scalar* const g = gy.data;
+      scalar* const out = gx.data;
+      c.backend.for_each(gx.items() * pixels, [=] SPIKENET_HOST_DEVICE(std::size_t i) {
         for (std::size_t k = 0; k < C; ++k) out[i * C + k] = g[i / pixels * C + k] / static_cast<scalar>(pixels);
       });
     }
@@ -80,7 +85,9 @@ struct avg_pool2d : layer {
     std::array<parameter_slot<scalar>, 0> slots{};
 
     void forward(context<Backend>& c, tensor<In, const scalar> x, tensor<output, scalar> y) {
-      c.backend.for_each(y.size(), [in = x.data, out = y.data](std::size_t i) {
+      const scalar* const in = x.data;
+      scalar* const out = y.data;
+      c.backend.for_each(y.size(), [=] SPIKENET_HOST_DEVICE(std::size_t i) {
         const std::size_t channel = i % C, column = i / C % OW, row = i / C / OW % OH, item = i / output::size;
         const scalar* window = in + item * In::size + (row * S * W + column * S) * C + channel;
         scalar sum{};
@@ -95,7 +102,9 @@ struct avg_pool2d : layer {
     void backward(context<Backend>& c, tensor<In, const scalar>, tensor<output, const scalar>,
                   tensor<output, const scalar> gy, tensor<In, scalar> gx) {
       if (!gx) return;
-      c.backend.for_each(gx.size(), [g = gy.data, out = gx.data](std::size_t i) {
+      const scalar* const g = gy.data;
+      scalar* const out = gx.data;
+      c.backend.for_each(gx.size(), [=] SPIKENET_HOST_DEVICE(std::size_t i) {
         const std::size_t channel = i % C, column = i / C % W, row = i / C / W % H, item = i / In::size;
         const std::size_t first_row = row < Kernel ? 0 : (row - Kernel) / S + 1;
         const std::size_t first_column = column < Kernel ? 0 : (column - Kernel) / S + 1;
@@ -122,7 +131,9 @@ struct flatten : layer {
     std::array<parameter_slot<scalar>, 0> slots{};
 
     void forward(context<Backend>& c, tensor<In, const scalar> x, tensor<output, scalar> y) {
-      c.backend.for_each(y.size(), [in = x.data, out = y.data](std::size_t i) {
+      const scalar* const in = x.data;
+      scalar* const out = y.data;
+      c.backend.for_each(y.size(), [=] SPIKENET_HOST_DEVICE(std::size_t i) {
         const std::size_t item = i / In::size, channel = i % In::size / pixels, pixel = i % pixels;
         out[i] = in[item * In::size + pixel * C + channel];
       });
@@ -131,7 +142,9 @@ struct flatten : layer {
     void backward(context<Backend>& c, tensor<In, const scalar>, tensor<output, const scalar>,
                   tensor<output, const scalar> gy, tensor<In, scalar> gx) {
       if (!gx) return;
-      c.backend.for_each(gx.size(), [g = gy.data, out = gx.data](std::size_t i) {
+      const scalar* const g = gy.data;
+      scalar* const out = gx.data;
+      c.backend.for_each(gx.size(), [=] SPIKENET_HOST_DEVICE(std::size_t i) {
         const std::size_t item = i / In::size, channel = i % In::size / pixels, pixel = i % pixels;
         out[item * In::size + pixel * C + channel] = g[i];
       });

@@ -48,9 +48,13 @@ struct fixed_string {
   constexpr std::string_view view() const { return {characters, N - 1}; }
 };
 
-// named<"conv1", conv2d<16, 3>>
+// named<"conv1", conv2d<16, 3>>. What it has are members and not deduced from its type: nvcc 13 matches no specialisation
+// for a class template whose argument is a string.
 template <fixed_string Name, class Layer>
-struct named;
+struct named {
+  using named_layer = Layer;
+  static constexpr std::string_view name = Name.view();
+};
 
 // sequence<Layers...>: layers one after another, as one layer.
 template <class... Layers>

@@ -103,7 +103,7 @@ class chain {
   // Moments: whether the last stage tells those of its output, and the first takes those of its input.
   static constexpr bool makes_moments = last_stage::makes_moments;
   static constexpr bool takes_moments = stage::takes_moments;
-  batch_moments input_moments() noexcept requires takes_moments { return first_.norm.input_moments(); }
+  batch_moments input_moments() requires takes_moments { return first_.norm.input_moments(); }
 
   // known: the moments of x are where input_moments() says. of_output: where to leave those of y.
   void forward(context<Backend>& c, tensor<In, const in_value> x, tensor<output, out_value> y, bool known = false,
@@ -112,7 +112,8 @@ class chain {
     } else if constexpr (rest::length == 0) {
       forward_first(c, x, y, known, of_output);
     } else {
-      const auto kept = keep<between>(kept_, x.batch);
+      tensor<between, between_value> kept;
+      named_device_errors<Backend>(&stage::name, [&] { kept = keep<between>(kept_, x.batch); });
       constexpr bool tell = stage::makes_moments && rest::takes_moments;
       batch_moments of_kept;
       if constexpr (tell) {

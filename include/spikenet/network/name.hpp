@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <string>
+#include <type_traits>
 
 #include "spikenet/network/architecture.hpp"
 
@@ -12,14 +13,17 @@ namespace spikenet {
 namespace detail {
 
 template <class L>
+concept has_name = requires { typename L::named_layer; };
+
+template <class L>
 struct naming {
   using layer_type = L;
   static std::string name(std::size_t index) { return std::to_string(index); }
 };
-template <fixed_string Name, class L>
-struct naming<named<Name, L>> {
-  using layer_type = L;
-  static std::string name(std::size_t) { return std::string(Name.view()); }
+template <has_name L>
+struct naming<L> {
+  using layer_type = typename L::named_layer;
+  static std::string name(std::size_t) { return std::string(L::name); }
 };
 
 template <class L>
@@ -27,15 +31,7 @@ using layer_of = typename naming<L>::layer_type;
 
 // L if it has a name, else L under this one.
 template <class L, fixed_string Name>
-struct naming_of_unnamed {
-  using type = named<Name, L>;
-};
-template <fixed_string Own, class L, fixed_string Name>
-struct naming_of_unnamed<named<Own, L>, Name> {
-  using type = named<Own, L>;
-};
-template <class L, fixed_string Name>
-using named_or = typename naming_of_unnamed<L, Name>::type;
+using named_or = std::conditional_t<has_name<L>, L, named<Name, L>>;
 
 // The way to a layer, as a visit of the network goes along it. Where nobody asks for names none are made: a string may
 // take memory, and a training step must not.

@@ -22,6 +22,9 @@
 #include <vector>
 
 #include "spikenet/backend/backend.hpp"
+#include "spikenet/backend/memory.hpp"
+#include "spikenet/core/buffer.hpp"
+#include "spikenet/core/compiler.hpp"
 #include "spikenet/core/error.hpp"
 #include "spikenet/core/parameter.hpp"
 #include "spikenet/core/random.hpp"
@@ -52,6 +55,38 @@ struct network_must_end_in_a_vector_of_logits {
 };
 
 struct softmax_cross_entropy;
+
+namespace detail {
+
+// to[i] = the mean of from [steps, count] over the steps.
+template <class Backend, class S>
+void mean_over_steps(Backend& backend, std::size_t steps, std::size_t count, const S* from, S* to) {
+  backend.for_each(count, [=] SPIKENET_HOST_DEVICE(std::size_t i) {
+    S sum{};
+    for (std::size_t t = 0; t < steps; ++t) sum += from[t * count + i];
+    to[i] = sum / static_cast<S>(steps);
+  });
+}
+
+// The gradient of that: every timestep has the same share. to [steps, count]
+template <class Backend, class S>
+void share_among_steps(Backend& backend, std::size_t steps, std::size_t count, const S* from, S* to) {
+  const S share = S{1} / static_cast<S>(steps);
+  backend.for_each(steps * count, [=] SPIKENET_HOST_DEVICE(std::size_t i) { to[i] = share * from[i % count]; });
+}
+
+// gradient [batch, Classes] of the mean of a loss that looks at one item at a time.
+template <std::size_t Classes, class Backend, class Loss, class S>
+void differentiate_items(Backend& backend, std::size_t batch, const Loss& loss, const S* logits,
+                         const std::int32_t* labels, S* gradient) {
+  const double share = 1.0 / static_cast<double>(batch);
+  const Loss of = loss;
+  backend.for_each(batch, [=] SPIKENET_HOST_DEVICE(std::size_t n) {
+    of.of_item(Classes, logits + n * Classes, static_cast<std::size_t>(labels[n]), share, gradient + n * Classes);
+  });
+}
+
+}  // namespace detail
 
 template <backend Backend, class Timesteps, class Input, class... Layers>
 class network {
@@ -84,7 +119,10 @@ class network {
       if constexpr (M::parameters.size() > 0) {
         for (std::size_t i = 0; i < M::parameters.size(); ++i) {
           random_stream random(s, stream++);
-          M::initialize(i, std::span<scalar>(module.slots[i].value, M::parameters[i].size()), how, random);
+          const std::size_t size = M::parameters[i].size();
+          detail::fill(backend_, module.slots[i].value, size, [&](scalar* values) {
+            M::initialize(i, std::span<scalar>(values, size), how, random);
+          });
         }
       }
     });
@@ -118,16 +156,31 @@ class network {
     const std::size_t batch = labels.size();
     forward(images, batch, batch, 0, true);
     scalar* const gy = output_gradient_.reserve(output::steps * batch * classes);
-    const step_result result = judge_and_differentiate(labels, loss, gy);
+    step_result result;
+    if constexpr (differentiates_on_device<Loss>) {
+      differentiate_on_device(labels, loss, gy);
+    } else {
+      check_pass(true);
+      result = judge_and_differentiate(labels, loss, gy);
+    }
 
     scratch_.clear();
     context<Backend> c{backend_, scratch_, neurons_, true, times_};
     chain_.backward(c, {input_.data(), batch}, {output_.data(), batch}, tensor<output, const scalar>{gy, batch},
                     {nullptr, batch});
     const detail::profile_scope timed(times_, detail::pass::backward, "update");
-    check_gradients();
+    if constexpr (!host_visible<Backend>) backend_.watch(arena_size_, gradients_.data());
+    if constexpr (differentiates_on_device<Loss>) {
+      const bool finite = check_pass(true);
+      const std::span<const scalar> logits = fetch_logits();
+      result = judge(logits, labels);
+      result.loss = loss_of(labels, loss, logits);
+      if (!finite) find_bad_gradient();
+    } else if (!gradients_are_finite()) {
+      find_bad_gradient();
+    }
     const auto update_statistics = [&]<class M>(detail::no_path, M& module) {
-      if constexpr (requires { module.update_statistics(batch); }) module.update_statistics(batch);
+      if constexpr (requires { module.update_statistics(c, batch); }) module.update_statistics(c, batch);
     };
     chain_.visit(detail::no_path{}, update_statistics);
     return result;
@@ -158,8 +211,10 @@ class network {
     const std::size_t batch = images.size() / (input::steps * input::size);
     check_images(images, batch);
     forward(images, batch, batch, 0, true);
+    check_pass(true);
+    context<Backend> c{backend_, scratch_, neurons_, true};
     const auto average = [&]<class M>(detail::no_path, M& module) {
-      if constexpr (requires { module.average_statistics(batch, n); }) module.average_statistics(batch, n);
+      if constexpr (requires { module.average_statistics(c, batch, n); }) module.average_statistics(c, batch, n);
     };
     chain_.visit(detail::no_path{}, average);
   }
@@ -179,12 +234,13 @@ class network {
     for (std::size_t first = 0; first < batch; first += evaluation_slice) {
       const std::size_t size = std::min(evaluation_slice, batch - first);
       forward(images, batch, size, first, false);
+      check_pass(false);
       read_out(batch, first, size);
       if constexpr (!std::is_same_v<std::decay_t<Observer>, nobody>) {
         show_layers(size, false, observer);
       }
     }
-    return {logits_.data(), batch * classes};
+    return fetch_logits();
   }
 
   // Loss and correct answers in evaluation mode; arguments and errors as in train_step.
@@ -194,9 +250,7 @@ class network {
     check_images(images, labels.size());
     const std::span<const scalar> logits = evaluate(images);
     step_result result = judge(logits, labels);
-    const std::span<scalar> gradient(logits_gradient_.reserve(logits.size()), logits.size());
-    result.loss = loss(classes, logits, labels, gradient);
-    if (!std::isfinite(result.loss)) throw numeric_error("the loss is not finite");
+    result.loss = loss_of(labels, loss, logits);
     return result;
   }
 
@@ -204,20 +258,29 @@ class network {
   // PyTorch state dict.
   template <class F>
   void for_each_tensor(F&& f) {
-    visit_tensors([&](const tensor_info& info, std::span<scalar> values, std::span<scalar>) { f(info, values); });
+    visit_tensors([&](const tensor_info& info, std::size_t size, const parameter_slot<scalar>& slot) {
+      detail::on_host(backend_, slot.value, size, [&](std::span<scalar> values) { f(info, values); });
+    });
   }
   template <class F>
   void for_each_tensor(F&& f) const {
-    const_cast<network*>(this)->for_each_tensor(
-        [&](const tensor_info& info, std::span<scalar> values) { f(info, std::span<const scalar>(values)); });
+    auto* const self = const_cast<network*>(this);
+    self->visit_tensors([&](const tensor_info& info, std::size_t size, const parameter_slot<scalar>& slot) {
+      detail::on_host(self->backend_, static_cast<const scalar*>(slot.value), size,
+                      [&](std::span<const scalar> values) { f(info, values); });
+    });
   }
 
   // f(const tensor_info&, std::span<scalar> values, std::span<scalar> gradients) for every trainable tensor; gradients
   // are those of the last compute_gradients or train_step.
   template <class F>
   void for_each_parameter(F&& f) {
-    visit_tensors([&](const tensor_info& info, std::span<scalar> values, std::span<scalar> gradients) {
-      if (info.trainable) f(info, values, gradients);
+    visit_tensors([&](const tensor_info& info, std::size_t size, const parameter_slot<scalar>& slot) {
+      if (!info.trainable) return;
+      detail::on_host(backend_, slot.value, size, [&](std::span<scalar> values) {
+        detail::on_host(backend_, slot.gradient, size,
+                        [&](std::span<scalar> gradients) { f(info, values, gradients); });
+      });
     });
   }
 
@@ -230,17 +293,18 @@ class network {
 
   // All gradients in one array, for what concerns them as a whole; between tensors there may be zeros. Those of the
   // last compute_gradients or train_step.
-  std::span<scalar> gradients() noexcept { return {gradients_.data(), arena_size_}; }
+  std::span<scalar> gradients() noexcept requires host_visible<Backend> { return {gradients_.data(), arena_size_}; }
 
   // f(const tensor_info&, std::size_t moment, std::span<scalar> values) for what this type of optimizer remembers of
   // every trainable tensor: its moments 0 ... Optimizer::moments-1. Nothing where updates_by<Optimizer>() is 0.
   template <class Optimizer, class F>
   void for_each_moment(F&& f) {
     if (updates_by<Optimizer>() == 0) return;
-    for_each_parameter([&](const tensor_info& info, std::span<scalar> values, std::span<scalar>) {
-      scalar* moment = moments_.data() + (values.data() - values_.data());
+    visit_tensors([&](const tensor_info& info, std::size_t size, const parameter_slot<scalar>& slot) {
+      if (!info.trainable) return;
+      scalar* moment = moments_.data() + (slot.value - values_.data());
       for (std::size_t m = 0; m < Optimizer::moments; ++m, moment += arena_size_)
-        f(info, m, std::span(moment, values.size()));
+        detail::on_host(backend_, moment, size, [&](std::span<scalar> values) { f(info, m, values); });
     });
   }
   template <class Optimizer, class F>
@@ -252,7 +316,7 @@ class network {
   }
 
   // The readout [N, classes] of the last call.
-  std::span<const scalar> logits() const { return {logits_.data(), logits_size_}; }
+  std::span<const scalar> logits() const { return host_logits_.last(); }
 
   // Steps of training taken so far, and those that this type of optimizer has taken since the last step of another one.
   std::uint64_t updates() const noexcept { return updates_; }
@@ -266,7 +330,7 @@ class network {
   template <class Optimizer>
   void restore_updates(std::uint64_t updates, std::uint64_t by_optimizer) {
     constexpr std::size_t moments = Optimizer::moments;
-    std::fill_n(moments_.reserve(moments * arena_size_), moments * arena_size_, scalar{});
+    detail::clear(backend_, moments_.reserve(moments * arena_size_), moments * arena_size_);
     optimizer_kind_ = &kind_of<Optimizer>;
     updates_by_kind_ = by_optimizer;
     updates_ = updates;
@@ -312,33 +376,34 @@ class network {
     scalar* gradient = gradients_.reserve(arena_size_);
     scalar* state = state_.reserve(state_size);
     for_each_slot([&]<class M>(const std::string&, M& module) {
-      for (std::size_t i = 0; i < M::parameters.size(); ++i) {
-        const std::size_t size = padded(M::parameters[i].size());
-        if (M::parameters[i].trainable) {
-          module.slots[i] = {value, gradient};
+      auto slot = module.slots.begin();
+      for (const parameter& p : M::parameters) {
+        const std::size_t size = padded(p.size());
+        if (p.trainable) {
+          *slot++ = {value, gradient};
           value += size;
           gradient += size;
-          parameter_count_ += M::parameters[i].size();
+          parameter_count_ += p.size();
         } else {
-          module.slots[i] = {state, nullptr};
+          *slot++ = {state, nullptr};
           state += size;
         }
       }
     });
   }
 
+  // f(const tensor_info&, std::size_t size, const parameter_slot<scalar>&)
   template <class F>
   void visit_tensors(F&& f) {
     for_each_slot([&]<class M>(const std::string& name, M& module) {
-      for (std::size_t i = 0; i < M::parameters.size(); ++i) {
-        const parameter& p = M::parameters[i];
+      auto slot = module.slots.begin();
+      for (const parameter& p : M::parameters) {
         tensor_info info;
         info.name = name + "." + p.name;
         info.shape.assign(p.extents.begin(), p.extents.begin() + static_cast<std::ptrdiff_t>(p.rank));
         info.trainable = p.trainable;
         info.branches = p.branches;
-        f(info, std::span<scalar>(module.slots[i].value, p.size()),
-          std::span<scalar>(module.slots[i].gradient, p.trainable ? p.size() : 0));
+        f(info, p.size(), *slot++);
       }
     });
   }
@@ -363,21 +428,49 @@ class network {
     }
   }
 
-  void check_gradients() {
-    bool finite = true;
-    for (std::size_t i = 0; i < arena_size_; ++i) finite = finite && std::isfinite(gradients_.data()[i]);
-    if (finite) return;
-    for_each_parameter([](const tensor_info& info, std::span<scalar>, std::span<scalar> gradient) {
+  bool gradients_are_finite() {
+    if constexpr (host_visible<Backend>) {
+      bool finite = true;
+      for (std::size_t i = 0; i < arena_size_; ++i) finite = finite && std::isfinite(gradients_.data()[i]);
+      return finite;
+    } else {
+      return backend_.all_finite();
+    }
+  }
+  [[noreturn]] void find_bad_gradient() {
+    for_each_parameter([](const tensor_info& info, std::span<const scalar>, std::span<const scalar> gradient) {
       for (const scalar g : gradient) {
         if (!std::isfinite(g)) throw numeric_error(info.name, "its gradient is not finite");
       }
     });
+    throw numeric_error("a value is not finite");
+  }
+
+  // Where the host does not see what the layers see, it asks them after a pass. Throws numeric_error for the first whose
+  // statistics are not finite; false where something else that was watched is not.
+  bool check_pass(bool training) {
+    if constexpr (!host_visible<Backend>) {
+      if (backend_.all_finite()) return true;
+      context<Backend> c{backend_, scratch_, neurons_, training};
+      for_each_slot([&]<class M>(const std::string& name, M& module) {
+        if constexpr (requires { module.check_statistics(c); }) {
+          try {
+            module.check_statistics(c);
+          } catch (const numeric_error& e) {
+            throw e.within(name);
+          }
+        }
+      });
+      return false;
+    }
+    return true;
   }
 
   // Runs `size` of the `batch` images, from number `first` on.
   void forward(std::span<const scalar> images, std::size_t batch, std::size_t size, std::size_t first, bool training) {
-    scalar* const in = input_.reserve(input::steps * size * input::size);
-    take_in(images, batch, size, first, in);
+    const std::size_t values = input::steps * size * input::size;
+    scalar* const in = input_.reserve(values);
+    detail::fill(backend_, in, values, [&](scalar* to) { take_in(images, batch, size, first, to); });
     const auto out = keep<output>(output_, size);
     if (training) training_batch_ = size;
     scratch_.clear();
@@ -411,17 +504,51 @@ class network {
   step_result judge_and_differentiate(std::span<const std::int32_t> labels, const Loss& loss, scalar* gy) {
     const detail::profile_scope timed(times_, detail::pass::backward, "loss");
     const std::size_t batch = labels.size();
-    const std::span<const scalar> logits(read_out(batch, 0, batch), batch * classes);
-    const std::span<scalar> gradient(logits_gradient_.reserve(batch * classes), batch * classes);
+    read_out(batch, 0, batch);
+    const std::span<const scalar> logits = fetch_logits();
     step_result result = judge(logits, labels);
-    result.loss = loss(classes, logits, labels, gradient);
-    if (!std::isfinite(result.loss)) throw numeric_error("the loss is not finite");
-
-    // Every timestep has the same share in the mean.
-    constexpr scalar share = scalar{1} / static_cast<scalar>(output::steps);
-    backend_.for_each(output::steps * batch * classes,
-                      [gy, g = gradient.data(), n = batch * classes](std::size_t i) { gy[i] = share * g[i % n]; });
+    const std::size_t values = batch * classes;
+    scalar* const gradient = logits_gradient_.reserve(values);
+    detail::fill(backend_, gradient, values,
+                 [&](scalar* to) { result.loss = loss_of(labels, loss, logits, std::span<scalar>(to, values)); });
+    detail::share_among_steps(backend_, output::steps, values, static_cast<const scalar*>(gradient), gy);
     return result;
+  }
+
+  // Whether the gradient of a loss is computed without the host, which then need not wait for the forward pass.
+  template <class Loss>
+  static constexpr bool differentiates_on_device = [] {
+    if constexpr (host_visible<Backend>) {
+      return false;
+    } else {
+      return requires(const Loss& loss, const scalar* logits, scalar* gradient) {
+        loss.of_item(classes, logits, std::size_t{}, double{}, gradient);
+      };
+    }
+  }();
+
+  // The same gradient, of a loss that has of_item.
+  template <class Loss>
+  void differentiate_on_device(std::span<const std::int32_t> labels, const Loss& loss, scalar* gy) {
+    const std::size_t batch = labels.size(), values = batch * classes;
+    std::int32_t* const on_device = labels_.reserve(batch);
+    detail::fill(backend_, on_device, batch,
+                 [&](std::int32_t* to) { std::copy(labels.begin(), labels.end(), to); });
+    read_out(batch, 0, batch);
+    scalar* const gradient = logits_gradient_.reserve(values);
+    detail::differentiate_items<classes>(backend_, batch, loss, static_cast<const scalar*>(logits_.data()),
+                                         static_cast<const std::int32_t*>(on_device), gradient);
+    detail::share_among_steps(backend_, output::steps, values, static_cast<const scalar*>(gradient), gy);
+  }
+
+  // The loss, on the host; its gradient goes to `gradient`, or nowhere that matters.
+  template <class Loss>
+  double loss_of(std::span<const std::int32_t> labels, const Loss& loss, std::span<const scalar> logits,
+                 std::span<scalar> gradient = {}) {
+    if (gradient.empty()) gradient = {unused_gradient(logits.size()), logits.size()};
+    const double value = loss(classes, logits, labels, gradient);
+    if (!std::isfinite(value)) throw numeric_error("the loss is not finite");
+    return value;
   }
 
   [[noreturn]] static void throw_not_finite(std::span<const scalar> images) {
@@ -429,20 +556,30 @@ class network {
     throw numeric_error("input: value " + std::to_string(bad - images.begin()) + " of the batch is not finite");
   }
 
+  // Memory of the host for a gradient that nobody reads.
+  scalar* unused_gradient(std::size_t size) {
+    if constexpr (host_visible<Backend>) {
+      return logits_gradient_.reserve(size);
+    } else {
+      return unused_gradient_.reserve(size);
+    }
+  }
+
   // Writes the logits of images first ... first+size-1 of the batch: the mean over the timesteps of the last output.
-  scalar* read_out(std::size_t batch, std::size_t first, std::size_t size) {
+  void read_out(std::size_t batch, std::size_t first, std::size_t size) {
     scalar* const logits = logits_.reserve(batch * classes);
     logits_size_ = batch * classes;
     scratch_.clear();
     context<Backend> c{backend_, scratch_, neurons_, false};
     const detail::real_view<Backend, output> last(c, tensor<output, const output_value>{output_.data(), size});
-    const scalar* const out = (*last).data;
-    for (std::size_t i = 0; i < size * classes; ++i) {
-      scalar sum{};
-      for (std::size_t t = 0; t < output::steps; ++t) sum += out[t * size * classes + i];
-      if (!std::isfinite(sum)) throw numeric_error("output: the logits are not finite");
-      logits[first * classes + i] = sum / static_cast<scalar>(output::steps);
-    }
+    detail::mean_over_steps(backend_, output::steps, size * classes, (*last).data, logits + first * classes);
+  }
+
+  // Them on the host. Throws numeric_error where one is not finite.
+  std::span<const scalar> fetch_logits() {
+    const std::span<const scalar> logits = host_logits_.fetch(backend_, logits_.data(), logits_size_);
+    for (const scalar logit : logits)
+      if (!std::isfinite(logit)) throw numeric_error("output: the logits are not finite");
     return logits;
   }
 
@@ -473,6 +610,9 @@ class network {
   workspace<Backend> scratch_;
   storage<output_value> output_;
   storage<scalar> input_, output_gradient_, logits_, logits_gradient_;
+  storage<std::int32_t> labels_;
+  detail::host_copy<Backend, scalar> host_logits_;
+  buffer<scalar> unused_gradient_;  // where the host sees no other
   std::size_t training_batch_ = 0, logits_size_ = 0;
   profile* times_ = nullptr;
 };

@@ -4,6 +4,7 @@
 #include <concepts>
 #include <string>
 
+#include "spikenet/backend/memory.hpp"
 #include "spikenet/core/tensor.hpp"
 #include "spikenet/network/real_view.hpp"
 #include "spikenet/neuron/lif.hpp"
@@ -13,7 +14,8 @@ namespace spikenet {
 // One layer at work. An observer that is called with this instead of (name, output) sees every layer, the tdBN of a
 // stage that runs in one pass too: what such a stage never writes is computed again to be shown.
 //   name     of the layer: "layer1.0.conv1"; lives as long as the call
-//   module   the layer, bound to its input; its type says what it is, its members hold its parameters
+//   module   the layer, bound to its input; its type says what it is, its members hold its parameters (in the backend's
+//            memory)
 //   input    what it received: [In::steps, N, H, W, C] or [In::steps, N, F]
 //   output   what it made of it
 //   neurons  threshold, decay and surrogate of the network's neurons
@@ -36,17 +38,35 @@ namespace detail {
 template <class F, class Output, class Scalar>
 concept observes_outputs = std::invocable<F&, const std::string&, tensor<Output, const Scalar>>;
 
+// A signal where the host can read it.
+template <class Backend, class Signal>
+class shown {
+ public:
+  using scalar = typename Backend::scalar;
+  shown(context<Backend>& c, tensor<Signal, const scalar> x)
+      : x_{copy_.fetch(c.backend, x.data, x.size()).data(), x.batch} {}
+  shown(const shown&) = delete;
+  shown& operator=(const shown&) = delete;
+  tensor<Signal, const scalar> operator*() const noexcept { return x_; }
+
+ private:
+  host_copy<Backend, scalar> copy_;
+  tensor<Signal, const scalar> x_;
+};
+
 // Shows f a layer; packed spikes as the real numbers that they stand for.
 template <class In, class Output, class F, class Backend, class Module, class X, class Y>
 void show(F& f, context<Backend>& c, const std::string& name, const Module& module, tensor<In, X> x,
           tensor<Output, Y> y) {
   using scalar = typename Backend::scalar;
   const real_view<Backend, Output> real_y(c, y);
+  const shown<Backend, Output> shown_y(c, *real_y);
   if constexpr (observes_outputs<F, Output, scalar>) {
-    f(name, *real_y);
+    f(name, *shown_y);
   } else {
     const real_view<Backend, In> real_x(c, x);
-    f(observation<Module, In, scalar>{name, module, real_x, real_y, c.neurons, x.data, y.data});
+    const shown<Backend, In> shown_x(c, *real_x);
+    f(observation<Module, In, scalar>{name, module, *shown_x, *shown_y, c.neurons, x.data, y.data});
   }
 }
 

@@ -10,6 +10,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "spikenet/core/compiler.hpp"
 #include "spikenet/layer/conv2d.hpp"
 #include "spikenet/layer/lif.hpp"
 #include "spikenet/layer/tdbn.hpp"
@@ -97,11 +98,7 @@ class residual_shortcut {
       const std::size_t step = x.batch * output::size;
       scalar* total = c.scratch.take(step);
       ++taken;
-      c.backend.for_each(step, [=](std::size_t i) {
-        scalar sum{};
-        for (std::size_t t = 0; t < Steps; ++t) sum += gsum[t * step + i];
-        total[i] = sum;
-      });
+      sum_over_steps(c.backend, Steps, step, gsum, total);
       gy = total;
     }
     if constexpr (!is_identity) {
@@ -112,7 +109,7 @@ class residual_shortcut {
     }
     if (gx) {
       const profile_scope timed(c.times, pass::backward, "sum");
-      c.backend.for_each(gx.size(), [out = gx.data, gy](std::size_t i) { out[i] += gy[i]; });
+      add_to(c.backend, gx.size(), gy, gx.data);
     }
     c.scratch.give_back(taken);
   }
@@ -183,16 +180,15 @@ class plain_residual {
     join_.observe(c, prefix, {sum_kept_.data(), x.batch}, y, f);
   }
 
- private:
   static void add(context<Backend>& c, tensor<main_output, const main_value> from_main,
                   tensor<branch, const held<Backend, branch>> from_shortcut, tensor<sum, scalar> total) {
     const profile_scope timed(c.times, pass::forward, "sum");
     const real_view<Backend, main_output> main(c, from_main);
     const real_view<Backend, branch> shortcut(c, from_shortcut);
-    c.backend.for_each(total.size(), [m = (*main).data, s = (*shortcut).data, out = total.data,
-                                      n = from_shortcut.size()](std::size_t i) { out[i] = m[i] + s[i % n]; });
+    detail::add(c.backend, total.size(), (*main).data, (*shortcut).data, from_shortcut.size(), total.data);
   }
 
+ private:
   main_stage main_;
   join_stage join_;
   shortcut_type shortcut_;

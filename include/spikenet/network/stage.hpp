@@ -7,6 +7,8 @@
 #include <cstddef>
 #include <string>
 
+#include "spikenet/backend/memory.hpp"
+#include "spikenet/core/compiler.hpp"
 #include "spikenet/core/error.hpp"
 #include "spikenet/layer/layer.hpp"
 #include "spikenet/layer/lif.hpp"
@@ -15,19 +17,31 @@
 #include "spikenet/network/observation.hpp"
 #include "spikenet/network/profile.hpp"
 #include "spikenet/network/real_view.hpp"
+#include "spikenet/network/sums.hpp"
 
 namespace spikenet::detail {
 
 // Modules that consist of other layers derive from this and have visit and observe of their own.
 struct composite {};
 
-// Runs f; a numeric_error on its way out learns the name of the layer it comes from.
+// Runs f; an error on its way out learns the name of the layer it comes from.
 template <class F>
 void named_errors(std::string (*name)(), F&& f) {
   try {
     f();
   } catch (const numeric_error& e) {
     throw e.within(name());
+  } catch (const device_error& e) {
+    throw e.within(name());
+  }
+}
+// The same where only a device can fail.
+template <class Backend, class F>
+void named_device_errors(std::string (*name)(), F&& f) {
+  if constexpr (host_visible<Backend>) {
+    f();
+  } else {
+    named_errors(name, f);
   }
 }
 
@@ -76,7 +90,7 @@ struct single_stage {
   void backward(context<Backend>& c, tensor<In, const held<Backend, In>> x,
                 tensor<output, const held<Backend, output>> y, tensor<output, Value> gy, tensor<In, scalar> gx) {
     const profile_scope timed(c.times, pass::backward, name);
-    run_back(c, x, y, gy, gx);
+    named_device_errors<Backend>(&name, [&] { run_back(c, x, y, gy, gx); });
   }
   template <class Value = const scalar>
   void run_back(context<Backend>& c, tensor<In, const held<Backend, In>> x,
@@ -147,6 +161,7 @@ struct tdbn_lif_stage {
   static std::string norm_name() { return naming<Norm>::name(Index); }
   static std::string spike_name() { return naming<Spike>::name(Index + 1); }
   static std::string joint_name() { return norm_name() + " + " + spike_name(); }
+  static std::string name() { return joint_name(); }
   static constexpr const scalar* no_residual = nullptr;
 
   using in_value = held<Backend, In>;
@@ -164,9 +179,11 @@ struct tdbn_lif_stage {
     const real_view<Backend, In> view(c, in);
     const tensor<In, const scalar> x = *view;
     named_errors(&norm_name, [&] { norm.prepare(c, x, known); });
-    c.backend.template tdbn_lif_forward<dynamics, T, In::steps, channels>(
-        x.step_size() / channels, c.neurons.template constants<scalar>(), x.data, norm.scale.data(), norm.shift.data(),
-        residual, y.data);
+    named_device_errors<Backend>(&joint_name, [&] {
+      c.backend.template tdbn_lif_forward<dynamics, T, In::steps, channels>(
+          x.step_size() / channels, c.neurons.template constants<scalar>(), x.data, norm.of_channels.scale(),
+          norm.of_channels.shift(), residual, y.data);
+    });
   }
 
   void backward(context<Backend>& c, tensor<In, const in_value> x, tensor<output, const out_value>,
@@ -182,7 +199,10 @@ struct tdbn_lif_stage {
                               const Residual* residual, scalar* gsum, tensor<In, scalar> gx) {
     const profile_scope timed(c.times, pass::backward, joint_name);
     const real_view<Backend, In> view(c, in);
-    norm.finish_backward(c, *view, gsum, gx, backward_to_sum(c, *view, gy, residual, gsum));
+    named_device_errors<Backend>(&joint_name, [&] {
+      backward_to_sum(c, *view, gy, residual, gsum);
+      norm.finish_backward(c, *view, gsum, gx);
+    });
   }
   // The same with gx in parts, of which gsum is one.
   template <class Residual = scalar>
@@ -190,7 +210,8 @@ struct tdbn_lif_stage {
                                               tensor<output, const scalar> gy, scalar* gsum,
                                               const Residual* residual = nullptr) requires makes_affine_gradient {
     const profile_scope timed(c.times, pass::backward, joint_name);
-    return norm.affine(c, x, gsum, backward_to_sum(c, x, gy, residual, gsum));
+    backward_to_sum(c, x, gy, residual, gsum);
+    return norm.affine(c, x, gsum);
   }
 
   template <class Path, class F>
@@ -219,27 +240,25 @@ struct tdbn_lif_stage {
       const real_view<Backend, In> view(c, in);
       const tensor<In, const scalar> x = *view;
       const tensor<normalised, scalar> sum{c.scratch.take(x.size()), x.batch};
-      c.backend.template channel_affine<channels>(x.rows(), x.data, nullptr, norm.scale.data(), nullptr,
-                                                  norm.shift.data(), sum.data);
+      c.backend.template channel_affine<channels>(x.rows(), x.data, nullptr, norm.of_channels.scale(), nullptr,
+                                                  norm.of_channels.shift(), sum.data);
       show(f, c, prefix + norm_name(), norm, x, tensor<normalised, const scalar>(sum));
       show_shortcut();
-      if (residual) c.backend.for_each(sum.size(), [residual, s = sum.data](std::size_t i) { s[i] += residual[i]; });
+      if (residual) add_to(c.backend, sum.size(), residual, sum.data);
       show(f, c, prefix + spike_name(), spike, tensor<normalised, const scalar>(sum), y);
       c.scratch.give_back(1);
     }
   }
 
  private:
-  // Writes gsum; the sums [2, channels] of it that tdBN's backward pass needs.
+  // Writes gsum, and the sums [2, channels] of it that tdBN's backward pass needs.
   template <class Residual>
-  std::array<double, 2 * channels> backward_to_sum(context<Backend>& c, tensor<In, const scalar> x,
-                                                   tensor<output, const scalar> gy, const Residual* residual,
-                                                   scalar* gsum) {
-    std::array<double, 2 * channels> sums;
+  void backward_to_sum(context<Backend>& c, tensor<In, const scalar> x, tensor<output, const scalar> gy,
+                       const Residual* residual, scalar* gsum) {
+    auto& n = norm.of_channels;
     c.backend.template tdbn_lif_backward<dynamics, T, In::steps, channels>(
-        x.step_size() / channels, c.neurons.template constants<scalar>(), x.data, norm.scale.data(), norm.shift.data(),
-        residual, norm.mean.data(), norm.inverse_stddev.data(), gy.data, gsum, sums.data());
-    return sums;
+        x.step_size() / channels, c.neurons.template constants<scalar>(), x.data, n.scale(), n.shift(), residual,
+        n.mean(), n.inverse_stddev(), gy.data, gsum, n.sums());
   }
 };
 

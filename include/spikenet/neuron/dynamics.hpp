@@ -11,6 +11,7 @@
 //     gx[t]  = gu[t]
 #pragma once
 
+#include "spikenet/core/compiler.hpp"
 #include "spikenet/neuron/surrogate.hpp"
 
 namespace spikenet {
@@ -18,30 +19,30 @@ namespace spikenet {
 // Policies: what a spike does to the membrane, and whether the gradient flows through it.
 struct hard_reset {
   template <class V, class S>
-  static constexpr V leak(V u, V o, const neuron_constants<S>&) noexcept {
+  SPIKENET_HOST_DEVICE static constexpr V leak(V u, V o, const neuron_constants<S>&) noexcept {
     return u * (S{1} - o);
   }
   template <class V, class S>
-  static constexpr V leak_by_membrane(V, V o, const neuron_constants<S>&) noexcept {
+  SPIKENET_HOST_DEVICE static constexpr V leak_by_membrane(V, V o, const neuron_constants<S>&) noexcept {
     return S{1} - o;
   }
   template <class V, class S>
-  static constexpr V leak_by_spike(V u, V, const neuron_constants<S>&) noexcept {
+  SPIKENET_HOST_DEVICE static constexpr V leak_by_spike(V u, V, const neuron_constants<S>&) noexcept {
     return -u;
   }
 };
 
 struct soft_reset {
   template <class V, class S>
-  static constexpr V leak(V u, V o, const neuron_constants<S>& c) noexcept {
+  SPIKENET_HOST_DEVICE static constexpr V leak(V u, V o, const neuron_constants<S>& c) noexcept {
     return u - c.threshold * o;
   }
   template <class V, class S>
-  static constexpr V leak_by_membrane(V, V, const neuron_constants<S>&) noexcept {
+  SPIKENET_HOST_DEVICE static constexpr V leak_by_membrane(V, V, const neuron_constants<S>&) noexcept {
     return V{} + S{1};
   }
   template <class V, class S>
-  static constexpr V leak_by_spike(V, V, const neuron_constants<S>& c) noexcept {
+  SPIKENET_HOST_DEVICE static constexpr V leak_by_spike(V, V, const neuron_constants<S>& c) noexcept {
     return V{} - c.threshold;
   }
 };
@@ -57,18 +58,18 @@ struct detached_reset {
 template <class Reset, class ResetGradient, class Spike>
 struct lif_dynamics {
   template <class V, class S>
-  static constexpr V membrane(V u_before, V o_before, V x, const neuron_constants<S>& c) noexcept {
+  SPIKENET_HOST_DEVICE static constexpr V membrane(V u_before, V o_before, V x, const neuron_constants<S>& c) noexcept {
     return c.decay * Reset::leak(u_before, o_before, c) + x;
   }
 
   template <class V, class S>
-  static constexpr V spike(V u, const neuron_constants<S>& c) noexcept {
+  SPIKENET_HOST_DEVICE static constexpr V spike(V u, const neuron_constants<S>& c) noexcept {
     return Spike::spike(u, c);
   }
 
   // gu[t], from u[t], o[t], go[t] and gu[t+1].
   template <class V, class S>
-  static constexpr V backward(V u, V o, V go, V gu_next, const neuron_constants<S>& c) noexcept {
+  SPIKENET_HOST_DEVICE static constexpr V backward(V u, V o, V go, V gu_next, const neuron_constants<S>& c) noexcept {
     const V carried = c.decay * gu_next;
     if constexpr (!ResetGradient::detached) go += Reset::leak_by_spike(u, o, c) * carried;
     return go * surrogate_derivative(u, c) + Reset::leak_by_membrane(u, o, c) * carried;

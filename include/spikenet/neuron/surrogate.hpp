@@ -10,6 +10,8 @@
 // 1 / (2 half_width) gives the rectangle area 1.
 #pragma once
 
+#include "spikenet/core/compiler.hpp"
+
 namespace spikenet {
 
 // half_width and height are in the units of the membrane potential and its inverse; both must be positive and finite.
@@ -29,7 +31,7 @@ struct neuron_constants {
 // o = 1 where u > Vth (strictly), else 0: what a spiking neuron emits.
 struct heaviside {
   template <class V, class S>
-  static constexpr V spike(V u, const neuron_constants<S>& c) noexcept {
+  SPIKENET_HOST_DEVICE static constexpr V spike(V u, const neuron_constants<S>& c) noexcept {
     return u > V{} + c.threshold ? V{} + S{1} : V{};
   }
 };
@@ -38,7 +40,7 @@ struct heaviside {
 // differences can check a whole network's backward pass: across a step function they mean nothing. Not for training.
 struct ramp {
   template <class V, class S>
-  static constexpr V spike(V u, const neuron_constants<S>& c) noexcept {
+  SPIKENET_HOST_DEVICE static constexpr V spike(V u, const neuron_constants<S>& c) noexcept {
     const V o = (u - c.threshold + c.half_width) / (S{2} * c.half_width);
     return o < V{} ? V{} : o > V{} + S{1} ? V{} + S{1} : o;
   }
@@ -46,7 +48,7 @@ struct ramp {
 
 // d o / d u.
 template <class V, class S>
-constexpr V surrogate_derivative(V u, const neuron_constants<S>& c) noexcept {
+SPIKENET_HOST_DEVICE constexpr V surrogate_derivative(V u, const neuron_constants<S>& c) noexcept {
   const V v = u - c.threshold;
   const auto inside = (v < V{} + c.half_width) & (v > V{} - c.half_width);
   return inside ? V{} + c.height : V{};

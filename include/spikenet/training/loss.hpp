@@ -1,53 +1,79 @@
 // Losses: what training makes small. Each takes logits [batch, classes] and labels [batch], writes the gradient
-// [batch, classes] of the mean over the batch, and returns that mean.
+// [batch, classes] of the mean over the batch, and returns that mean. One that looks at one item at a time may say so by a
+// member of_item, which a device then computes the gradient with; any other is computed on the host.
 #pragma once
 
-#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <span>
 
+#include "spikenet/core/compiler.hpp"
+
 namespace spikenet {
+
+namespace detail {
+// The mean over a batch of a loss that looks at one item at a time.
+template <class Loss, class Scalar>
+double mean_loss(const Loss& loss, std::size_t classes, std::span<const Scalar> logits,
+                 std::span<const std::int32_t> labels, std::span<Scalar> gradient) {
+  double total = 0;
+  const double share = 1.0 / static_cast<double>(labels.size());
+  for (std::size_t n = 0; n < labels.size(); ++n) {
+    total += loss.of_item(classes, logits.data() + n * classes, static_cast<std::size_t>(labels[n]), share,
+                          gradient.data() + n * classes);
+  }
+  return total * share;
+}
+}  // namespace detail
 
 // -log softmax(logits)[label], averaged over the batch (PyTorch's CrossEntropyLoss). With a readout of mean spikes,
 // which lies in [0, 1], it cannot go under ln(e + classes - 1) - 1.
 struct softmax_cross_entropy {
+  // The loss of one item; writes its gradient [classes] times `share`.
+  template <class Scalar>
+  SPIKENET_HOST_DEVICE double of_item(std::size_t classes, const Scalar* logits, std::size_t label, double share,
+                                      Scalar* gradient) const {
+    double largest = static_cast<double>(logits[0]);
+    for (std::size_t c = 1; c < classes; ++c) {
+      if (static_cast<double>(logits[c]) > largest) largest = static_cast<double>(logits[c]);
+    }
+    double sum = 0;
+    for (std::size_t c = 0; c < classes; ++c) sum += std::exp(static_cast<double>(logits[c]) - largest);
+    for (std::size_t c = 0; c < classes; ++c) {
+      const double probability = std::exp(static_cast<double>(logits[c]) - largest) / sum;
+      gradient[c] = static_cast<Scalar>((probability - (c == label ? 1.0 : 0.0)) * share);
+    }
+    return std::log(sum) + largest - static_cast<double>(logits[label]);
+  }
+
   template <class Scalar>
   double operator()(std::size_t classes, std::span<const Scalar> logits, std::span<const std::int32_t> labels,
                     std::span<Scalar> gradient) const {
-    double total = 0;
-    const double share = 1.0 / static_cast<double>(labels.size());
-    for (std::size_t n = 0; n < labels.size(); ++n) {
-      const auto row = logits.subspan(n * classes, classes);
-      const auto label = static_cast<std::size_t>(labels[n]);
-      const double largest = static_cast<double>(*std::max_element(row.begin(), row.end()));
-      double sum = 0;
-      for (const Scalar logit : row) sum += std::exp(static_cast<double>(logit) - largest);
-      total += std::log(sum) + largest - static_cast<double>(row[label]);
-      for (std::size_t c = 0; c < classes; ++c) {
-        const double probability = std::exp(static_cast<double>(row[c]) - largest) / sum;
-        gradient[n * classes + c] = static_cast<Scalar>((probability - (c == label ? 1.0 : 0.0)) * share);
-      }
-    }
-    return total * share;
+    return detail::mean_loss(*this, classes, logits, labels, gradient);
   }
 };
 
 // (logits - one_hot(label))^2, averaged over classes and batch (PyTorch's MSELoss; the loss of the STBP paper).
 struct mean_squared_error {
+  // The loss of one item; writes its gradient [classes] times `share`.
+  template <class Scalar>
+  SPIKENET_HOST_DEVICE double of_item(std::size_t classes, const Scalar* logits, std::size_t label, double share,
+                                      Scalar* gradient) const {
+    double total = 0;
+    const double of_class = 1.0 / static_cast<double>(classes);
+    for (std::size_t c = 0; c < classes; ++c) {
+      const double difference = static_cast<double>(logits[c]) - (c == label ? 1.0 : 0.0);
+      total += difference * difference;
+      gradient[c] = static_cast<Scalar>(2.0 * difference * of_class * share);
+    }
+    return total * of_class;
+  }
+
   template <class Scalar>
   double operator()(std::size_t classes, std::span<const Scalar> logits, std::span<const std::int32_t> labels,
                     std::span<Scalar> gradient) const {
-    double total = 0;
-    const double share = 1.0 / static_cast<double>(logits.size());
-    for (std::size_t i = 0; i < logits.size(); ++i) {
-      const bool is_label = i % classes == static_cast<std::size_t>(labels[i / classes]);
-      const double difference = static_cast<double>(logits[i]) - (is_label ? 1.0 : 0.0);
-      total += difference * difference;
-      gradient[i] = static_cast<Scalar>(2.0 * difference * share);
-    }
-    return total * share;
+    return detail::mean_loss(*this, classes, logits, labels, gradient);
   }
 };
 

@@ -13,6 +13,7 @@
 #include <cstddef>
 #include <string>
 
+#include "spikenet/core/compiler.hpp"
 #include "spikenet/core/error.hpp"
 #include "spikenet/core/parameter.hpp"
 
@@ -52,7 +53,9 @@ struct adam {
     const auto eps = static_cast<Scalar>(epsilon), decay = static_cast<Scalar>(weight_decay);
     Scalar* const first = step.moments;
     Scalar* const second = step.moments + step.count;
-    backend.for_each(step.count, [=, values = step.values, gradients = step.gradients](std::size_t i) {
+    Scalar* const values = step.values;
+    const Scalar* const gradients = step.gradients;
+    backend.for_each(step.count, [=] SPIKENET_HOST_DEVICE(std::size_t i) {
       const Scalar g = gradients[i] + decay * values[i];
       first[i] = b1 * first[i] + (Scalar{1} - b1) * g;
       second[i] = b2 * second[i] + (Scalar{1} - b2) * g * g;
@@ -81,11 +84,12 @@ struct sgd {
   void operator()(Backend& backend, const optimizer_step<Scalar>& step) const {
     const auto rate = static_cast<Scalar>(learning_rate), mu = static_cast<Scalar>(momentum);
     const auto decay = static_cast<Scalar>(weight_decay);
-    backend.for_each(step.count,
-                     [=, values = step.values, gradients = step.gradients, velocity = step.moments](std::size_t i) {
-                       velocity[i] = mu * velocity[i] + gradients[i] + decay * values[i];
-                       values[i] -= rate * velocity[i];
-                     });
+    Scalar *const values = step.values, *const velocity = step.moments;
+    const Scalar* const gradients = step.gradients;
+    backend.for_each(step.count, [=] SPIKENET_HOST_DEVICE(std::size_t i) {
+      velocity[i] = mu * velocity[i] + gradients[i] + decay * values[i];
+      values[i] -= rate * velocity[i];
+    });
   }
 };
 

@@ -12,6 +12,7 @@
 #include "spikenet/backend/backend.hpp"
 #include "spikenet/backend/cpu/matrix_product.hpp"
 #include "spikenet/backend/cpu/thread_pool.hpp"
+#include "spikenet/backend/options.hpp"
 
 // clang warns where it does not unroll a loop as it is asked to: one of many timesteps, or under a sanitizer.
 #if defined(__clang__)
@@ -29,9 +30,6 @@
 #endif
 
 namespace spikenet {
-
-// Option of a backend: run every layer by itself, fuse nothing. Slower; what fused stages are tested against.
-struct one_by_one;
 
 // Option: keep spikes as real numbers between layers, and multiply by them. Slower; what packed spikes are tested
 // against.

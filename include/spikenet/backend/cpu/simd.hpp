@@ -14,6 +14,8 @@
 #include <arm_neon.h>
 #endif
 
+#include "spikenet/core/compiler.hpp"
+
 namespace spikenet::detail {
 
 #if defined(__AVX512F__)
@@ -56,13 +58,6 @@ template <class V, class T>
 [[gnu::always_inline]] inline void store(T* p, const V& v) noexcept {
   std::memcpy(p, &v, sizeof v);
 }
-
-// The innermost loops over registers must not be left as loops, at no level of optimisation that matters.
-#if defined(__clang__)
-#define SPIKENET_UNROLL _Pragma("clang loop unroll(full)")
-#else
-#define SPIKENET_UNROLL _Pragma("GCC unroll 32")
-#endif
 
 // Of a lambda that is a kernel's loop: only where it is part of its caller can what it captures be kept in registers.
 #define SPIKENET_INLINE __attribute__((always_inline))

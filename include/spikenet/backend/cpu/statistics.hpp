@@ -7,6 +7,7 @@
 #include "spikenet/backend/cpu/simd.hpp"
 #include "spikenet/backend/cpu/thread_pool.hpp"
 #include "spikenet/core/buffer.hpp"
+#include "spikenet/core/moments.hpp"
 
 namespace spikenet::detail {
 
@@ -54,19 +55,6 @@ template <std::size_t Channels, class T>
     }
   });
 }
-
-// Moments of a channel in parts: Chan, Golub and LeVeque's update, no difference of large squares anywhere.
-struct merged_moments {
-  double count = 0, mean = 0, squares = 0;
-
-  void add(double n, double other_mean, double other_squares) {
-    const double delta = other_mean - mean;
-    squares += other_squares + delta * delta * count * n / (count + n);
-    mean += delta * n / (count + n);
-    count += n;
-  }
-  double variance() const { return squares / count; }
-};
 
 // mean and (biased) variance of each channel of x [rows, Channels].
 template <std::size_t Channels, class T>

@@ -1,0 +1,201 @@
+// The CUDA backend, but for the libraries that it multiplies with: spikenet::cuda in <spikenet/cuda.cuh> is this with cuDNN
+// and cuBLASLt. The same operations as the CPU backend (docs/backend.md), on memory of the device. Each network has a stream
+// of its own, on which everything runs in order; the host waits for it where it reads something, and only there.
+//
+// Tensors are channels last, parameters in PyTorch's layouts, spikes real numbers. The same call gives the same bits, on
+// any device, as far as the libraries do.
+#pragma once
+
+#include <array>
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <utility>
+
+#include "spikenet/backend/backend.hpp"
+#include "spikenet/backend/cuda/kernels/for_each.hpp"
+#include "spikenet/backend/cuda/kernels/neurons.hpp"
+#include "spikenet/backend/cuda/kernels/reduction.hpp"
+#include "spikenet/backend/cuda/kernels/statistics.hpp"
+#include "spikenet/backend/cuda/runtime.hpp"
+#include "spikenet/backend/options.hpp"
+
+namespace spikenet {
+
+namespace detail {
+
+template <class S, std::size_t Out>
+struct add_bias {
+  const S* bias;
+  S* y;
+  SPIKENET_HOST_DEVICE void operator()(std::size_t i) const { y[i] += bias[i % Out]; }
+};
+
+// Sends values from the host to the device. The host writes them into one of two pieces of pinned memory, so that it need
+// not wait for the copy of the values before.
+class upload_queue {
+ public:
+  template <class T, class F>
+  void send(cudaStream_t stream, T* to, std::size_t count, F&& write) {
+    piece& next = pieces_[turn_++ % pieces_.size()];
+    if (next.copied) check(cudaEventSynchronize(next.copied.get()), "cudaEventSynchronize");
+    auto* const values = reinterpret_cast<T*>(next.memory.reserve(count * sizeof(T)));
+    write(values);
+    check(cudaMemcpyAsync(to, values, count * sizeof(T), cudaMemcpyHostToDevice, stream), "cudaMemcpyAsync",
+          std::to_string(count * sizeof(T)) + " bytes to the device");
+    if (!next.copied) next.copied = make_event();
+    check(cudaEventRecord(next.copied.get(), stream), "cudaEventRecord");
+  }
+
+ private:
+  struct piece {
+    pinned_storage memory;
+    unique_event copied;
+  };
+  std::array<piece, 2> pieces_;
+  std::size_t turn_ = 0;
+};
+
+}  // namespace detail
+
+// Convolution: its members forward<G>(stream, items, x, weight, bias, y), backward_input<G>(stream, items, gy, weight, gx)
+// and backward_weight<G>(stream, items, x, gy, gweight) are this backend's conv2d operations on that stream. MatrixProduct:
+// linear_forward<In, Out>, linear_backward_input<In, Out>, linear_backward_weight<In, Out>, likewise. Options: one_by_one.
+template <std::floating_point Scalar, class Convolution, class MatrixProduct, class... Options>
+class basic_cuda {
+ public:
+  using scalar = Scalar;
+  template <class T>
+  using storage = device_storage<T>;
+  static constexpr bool host_visible = false;
+  static constexpr bool fuses_stages = !(std::same_as<Options, one_by_one> || ...);
+
+  // Memory; see docs/backend.md.
+  template <class T, class F>
+  void fill(T* to, std::size_t count, F&& write) {
+    uploads_.send(stream_.get(), to, count, std::forward<F>(write));
+  }
+  template <class T>
+  void download(const T* from, std::size_t count, T* to) {
+    detail::check(cudaMemcpyAsync(to, from, count * sizeof(T), cudaMemcpyDeviceToHost, stream_.get()), "cudaMemcpyAsync",
+                  std::to_string(count * sizeof(T)) + " bytes from the device");
+    wait();
+  }
+  template <class T>
+  void clear(T* values, std::size_t count) {
+    detail::check(cudaMemsetAsync(values, 0, count * sizeof(T), stream_.get()), "cudaMemsetAsync");
+  }
+  void wait() { detail::check(cudaStreamSynchronize(stream_.get()), "cudaStreamSynchronize"); }
+
+  // Notes whether all values are finite, for all_finite, which says whether all that was watched since was.
+  template <class T>
+  void watch(std::size_t count, const T* values) {
+    for_each(count, detail::cuda_kernels::note_not_finite<T>{values, flag()});
+  }
+  bool all_finite() {
+    unsigned seen = 0;
+    download(flag(), 1, &seen);
+    if (seen) clear(flag(), 1);
+    return seen == 0;
+  }
+
+  template <class F>
+  void for_each(std::size_t count, F f) {
+    detail::cuda_kernels::for_each_on_device(stream_.get(), count, f);
+  }
+
+  template <class G>
+  void conv2d_forward(std::size_t items, const Scalar* x, const Scalar* weight, const Scalar* bias, Scalar* y) {
+    convolution_.template forward<G>(stream_.get(), items, x, weight, bias, y);
+  }
+  template <class G>
+  void conv2d_backward_input(std::size_t items, const Scalar* gy, const Scalar* weight, Scalar* gx) {
+    convolution_.template backward_input<G>(stream_.get(), items, gy, weight, gx);
+  }
+  template <class G>
+  void conv2d_backward_weight(std::size_t items, const Scalar* x, const Scalar* gy, Scalar* gweight) {
+    convolution_.template backward_weight<G>(stream_.get(), items, x, gy, gweight);
+  }
+
+  template <std::size_t In, std::size_t Out>
+  void linear_forward(std::size_t items, const Scalar* x, const Scalar* weight, const Scalar* bias, Scalar* y) {
+    product_.template linear_forward<In, Out>(stream_.get(), items, x, weight, bias, y);
+  }
+  template <std::size_t In, std::size_t Out>
+  void linear_backward_input(std::size_t items, const Scalar* gy, const Scalar* weight, Scalar* gx) {
+    product_.template linear_backward_input<In, Out>(stream_.get(), items, gy, weight, gx);
+  }
+  template <std::size_t In, std::size_t Out>
+  void linear_backward_weight(std::size_t items, const Scalar* x, const Scalar* gy, Scalar* gweight) {
+    product_.template linear_backward_weight<In, Out>(stream_.get(), items, x, gy, gweight);
+  }
+
+  template <std::size_t Channels>
+  void channel_sums(std::size_t rows, const Scalar* x, Scalar* sums) {
+    using namespace detail::cuda_kernels;
+    reduce<Channels, detail::cuda_kernels::sums<1>>("channel_sums", rows, channel_sum<Channels, Scalar>{x},
+                                                    write_sums<Channels, 1, Scalar>{sums});
+  }
+  template <std::size_t Channels>
+  void channel_moments(std::size_t rows, const Scalar* x, double* mean, double* variance) {
+    using namespace detail::cuda_kernels;
+    reduce<Channels, detail::merged_moments>("channel_moments", rows, channel_moment<Channels, Scalar>{x},
+                                             write_moments{mean, variance});
+  }
+  template <std::size_t Channels>
+  void normalisation_sums(std::size_t rows, const Scalar* x, const Scalar* g, const Scalar* mean,
+                          const Scalar* inverse_stddev, double* sums) {
+    using namespace detail::cuda_kernels;
+    reduce<Channels, detail::cuda_kernels::sums<2>>("normalisation_sums", rows,
+                                                    normalisation_sum<Channels, Scalar>{x, g, mean, inverse_stddev},
+                                                    write_sums<Channels, 2, double>{sums});
+  }
+  template <std::size_t Channels>
+  void channel_affine(std::size_t rows, const Scalar* x, const Scalar* z, const Scalar* a, const Scalar* b,
+                      const Scalar* d, Scalar* y) {
+    for_each(rows * Channels, detail::cuda_kernels::channel_affine<Channels, Scalar>{x, z, a, b, d, y});
+  }
+
+  template <class Dynamics, std::size_t T, std::size_t InSteps>
+  void lif_forward(std::size_t neurons, const neuron_constants<Scalar>& k, const Scalar* x, Scalar* o) {
+    for_each(neurons, detail::cuda_kernels::lif_forward<Dynamics, T, InSteps, Scalar>{neurons, k, x, o});
+  }
+  template <class Dynamics, std::size_t T, std::size_t InSteps>
+  void lif_backward(std::size_t neurons, const neuron_constants<Scalar>& k, const Scalar* x, const Scalar* go,
+                    Scalar* gx) {
+    for_each(neurons, detail::cuda_kernels::lif_backward<Dynamics, T, InSteps, Scalar>{neurons, k, x, go, gx});
+  }
+  template <class Dynamics, std::size_t T, std::size_t InSteps, std::size_t Channels>
+  void tdbn_lif_forward(std::size_t rows, const neuron_constants<Scalar>& k, const Scalar* x, const Scalar* scale,
+                        const Scalar* shift, const Scalar* residual, Scalar* o) {
+    for_each(rows * Channels, detail::cuda_kernels::tdbn_lif_forward<Dynamics, T, InSteps, Channels, Scalar>{
+                                  rows * Channels, k, x, scale, shift, residual, o});
+  }
+  template <class Dynamics, std::size_t T, std::size_t InSteps, std::size_t Channels>
+  void tdbn_lif_backward(std::size_t rows, const neuron_constants<Scalar>& k, const Scalar* x, const Scalar* scale,
+                         const Scalar* shift, const Scalar* residual, const Scalar* mean, const Scalar* inverse_stddev,
+                         const Scalar* go, Scalar* gu, double* sums) {
+    using namespace detail::cuda_kernels;
+    reduce<Channels, detail::cuda_kernels::sums<2>>(
+        "tdbn_lif_backward", rows,
+        detail::cuda_kernels::tdbn_lif_backward<Dynamics, T, InSteps, Channels, Scalar>{
+            rows * Channels, k, x, scale, shift, residual, mean, inverse_stddev, go, gu},
+        write_sums<Channels, 2, double>{sums});
+  }
+
+ private:
+  template <std::size_t Channels, class Accumulator, class F, class Finish>
+  void reduce(const char* name, std::size_t rows, F f, Finish finish) {
+    detail::cuda_kernels::reduce_rows<Channels, Accumulator>(stream_.get(), reduction_, name, rows, f, finish);
+  }
+  unsigned* flag() { return flag_.reserve(1); }
+
+  detail::unique_stream stream_ = detail::make_stream();
+  detail::upload_queue uploads_;
+  device_storage<double> reduction_;
+  device_storage<unsigned> flag_;
+  Convolution convolution_;
+  MatrixProduct product_;
+};
+
+}  // namespace spikenet

@@ -1,0 +1,189 @@
+// The convolutions of the CUDA backend, by cuDNN.
+#pragma once
+
+#include <cuda_bf16.h>
+#include <cuda_fp16.h>
+#include <cuda_runtime_api.h>
+#include <cudnn.h>
+
+#include <algorithm>
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <map>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <utility>
+
+#include "spikenet/backend/cuda/cudnn/filter_layout.hpp"
+#include "spikenet/backend/cuda/cudnn/plan.hpp"
+#include "spikenet/backend/cuda/options.hpp"
+#include "spikenet/backend/cuda/runtime.hpp"
+#include "spikenet/core/error.hpp"
+
+namespace spikenet::detail {
+
+namespace cudnn {
+
+template <class T, class... Options>
+inline constexpr number number_of =
+    has_cuda_option<allow_tf32, Options...> ? number::tf32 : number::float32;
+template <class... Options>
+inline constexpr number number_of<__half, Options...> = number::float16;
+template <class... Options>
+inline constexpr number number_of<__nv_bfloat16, Options...> = number::bfloat16;
+
+inline void check(cudnnStatus_t status, const std::string& what) {
+  if (status != CUDNN_STATUS_SUCCESS) throw device_error("cuDNN: " + what + ": " + cudnnGetErrorString(status));
+}
+
+struct handle_destroyer {
+  void operator()(cudnnHandle_t handle) const { cudnnDestroy(handle); }
+};
+using handle = std::unique_ptr<cudnnContext, handle_destroyer>;
+
+}  // namespace cudnn
+
+// Convolutions on the device that is current at the first call, activations channels last ([items, H, W, C]), weights and
+// their gradients in PyTorch's layout, all of type T: float, __half or __nv_bfloat16; sums are taken in float. Every
+// pointer is to memory of the device, aligned to 16 bytes.
+//
+// A plan is made when a shape and number of items are met for the first time, and kept. With the environment variable
+// SPIKENET_CUDA_LOG set, each new one is reported on stderr.
+//
+// Throws device_error, whose message has the convolution's shape and cuDNN's reason.
+template <class T, class... Options>
+class cudnn_convolution {
+  static_assert((is_cuda_option<Options> && ...), "spikenet: cuda takes the options allow_tf32, autotune, one_by_one");
+  static_assert(std::same_as<T, float> || std::same_as<T, __half> || std::same_as<T, __nv_bfloat16>,
+                "spikenet: cuda computes in float, __half or __nv_bfloat16");
+
+ public:
+  // x [items, H, W, Cin], weight [Cout, Cin / groups, K, K], bias [Cout] or null, y [items, Ho, Wo, Cout]
+  template <class G>
+  void forward(cudaStream_t stream, std::size_t items, const T* x, const T* weight, const T* bias, T* y) {
+    run(stream, cudnn::problem_of<G>(cudnn::operation::forward, type, items, bias != nullptr), x,
+        channels_last<G>(stream, weight), bias, y);
+  }
+  // gx as x, from gy as y
+  template <class G>
+  void backward_input(cudaStream_t stream, std::size_t items, const T* gy, const T* weight, T* gx) {
+    run(stream, cudnn::problem_of<G>(cudnn::operation::backward_input, type, items), gy,
+        channels_last<G>(stream, weight), nullptr, gx);
+  }
+  // gweight as weight
+  template <class G>
+  void backward_weight(cudaStream_t stream, std::size_t items, const T* x, const T* gy, T* gweight) {
+    const cudnn::convolution_problem p = cudnn::problem_of<G>(cudnn::operation::backward_weight, type, items);
+    if constexpr (filter_layouts_agree<G>) {
+      run(stream, p, x, gy, nullptr, gweight);
+    } else {
+      T* const result = weight_.reserve(weight_size<G>);
+      run(stream, p, x, gy, nullptr, result);
+      transpose<G>(stream, G::kernel * G::kernel, G::group_in, result, gweight);
+    }
+  }
+
+  // f(what, engine, bytes of workspace) for every plan so far, where `what` says the shape and the pass.
+  template <class F>
+  void for_each_plan(F&& f) const {
+    for (const auto& [problem, found] : plans_) f(cudnn::description_of(problem), found.plan.engine, found.plan.workspace);
+  }
+
+ private:
+  static constexpr cudnn::number type = cudnn::number_of<T, Options...>;
+  template <class G>
+  static constexpr std::size_t weight_size = G::out_channels * G::group_in * G::kernel * G::kernel;
+
+  struct prepared {
+    cudnn::plan plan;
+    std::unordered_map<std::int64_t, void*> pointers;  // by tensor_id; kept, so that a step takes no memory
+  };
+
+  template <class G>
+  const T* channels_last(cudaStream_t stream, const T* weight) {
+    if constexpr (filter_layouts_agree<G>) {
+      return weight;
+    } else {
+      T* const copy = weight_.reserve(weight_size<G>);
+      transpose<G>(stream, G::group_in, G::kernel * G::kernel, weight, copy);
+      return copy;
+    }
+  }
+  template <class G>
+  void transpose(cudaStream_t stream, std::size_t channels, std::size_t taps, const T* from, T* to) {
+    constexpr std::size_t threads = 256;
+    launch(stream, "transpose_filter", dim3((weight_size<G> + threads - 1) / threads), dim3(threads), 0,
+           &transpose_filter<T>, weight_size<G>, channels, taps, from, to);
+  }
+
+  void run(cudaStream_t stream, const cudnn::convolution_problem& p, const T* first, const T* second, const T* bias,
+           T* result) {
+    if (!handle_) connect();
+    cudnn::check(cudnnSetStream(handle_.get(), stream), "cudnnSetStream");
+    auto known = plans_.find(p);
+    const bool is_new = known == plans_.end();
+    if (is_new) {
+      require_no_capture(stream, p);
+      known = plans_.emplace(p, prepared{cudnn::first_plan(p, device_), {}}).first;
+    }
+    prepared& found = known->second;
+    found.pointers[cudnn::activation_id] = const_cast<T*>(first);
+    found.pointers[cudnn::weight_id] = const_cast<T*>(second);
+    found.pointers[cudnn::result_id] = result;
+    if (bias) found.pointers[cudnn::bias_id] = const_cast<T*>(bias);
+    if (is_new) finish(p, found);
+    cudnn::check(found.plan.graph->execute(handle_.get(), found.pointers, workspace_.data()), cudnn::description_of(p));
+  }
+
+  void connect() {
+    cudnnHandle_t handle = nullptr;
+    cudnn::check(cudnnCreate(&handle), "cudnnCreate");
+    handle_.reset(handle);
+    auto device = std::make_shared<cudnn::fe::DeviceProperties>();
+    device->set_handle(handle);
+    cudnn::check(device->build(), "the properties of the device");
+    device_ = std::move(device);
+  }
+
+  // What captures a CUDA graph must not take memory or wait for the device.
+  static void require_no_capture(cudaStream_t stream, const cudnn::convolution_problem& p) {
+    cudaStreamCaptureStatus status = cudaStreamCaptureStatusNone;
+    if (cudaStreamIsCapturing(stream, &status) == cudaSuccess && status != cudaStreamCaptureStatusNone) {
+      throw device_error("cuDNN: " + cudnn::description_of(p) +
+                  ": there is no plan yet, and none can be made while a CUDA graph is captured; run the step once before");
+    }
+  }
+
+  // A new plan, with the pointers of its first call: its workspace, and the choice of a faster one where that is wanted.
+  void finish(const cudnn::convolution_problem& p, prepared& found) {
+    cudnn::plan& plan = found.plan;
+    if constexpr (has_cuda_option<autotune, Options...>) {
+      for (std::int64_t i = 0; i < plan.graph->get_execution_plan_count(); ++i) {
+        (void)plan.graph->build_plan_at_index(i);  // one that cannot be built is not timed
+      }
+      workspace_.reserve(static_cast<std::size_t>(plan.graph->get_autotune_workspace_size()));
+      cudnn::check(plan.graph->autotune(handle_.get(), found.pointers, workspace_.data()), cudnn::description_of(p));
+      std::int64_t size = 0;
+      cudnn::check(plan.graph->get_plan_name(plan.engine), cudnn::description_of(p));
+      cudnn::check(plan.graph->get_workspace_size(size), cudnn::description_of(p));
+      plan.workspace = static_cast<std::size_t>(size);
+    }
+    workspace_.reserve(std::max<std::size_t>(plan.workspace, 1));
+    if (std::getenv("SPIKENET_CUDA_LOG")) {
+      std::fprintf(stderr, "spikenet: cuDNN: %s: %s, workspace %zu bytes\n", cudnn::description_of(p).c_str(),
+                   plan.engine.c_str(), plan.workspace);
+    }
+  }
+
+  cudnn::handle handle_;
+  std::shared_ptr<const cudnn::fe::DeviceProperties> device_;
+  std::map<cudnn::convolution_problem, prepared> plans_;
+  device_storage<std::byte> workspace_;
+  device_storage<T> weight_;  // a weight or its gradient, channels last
+};
+
+}  // namespace spikenet::detail

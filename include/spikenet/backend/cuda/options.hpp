@@ -1,0 +1,29 @@
+// Options of the CUDA backend's policy, spikenet::cuda<Scalar, Options...>, that concern the libraries it calls.
+#pragma once
+
+#include <concepts>
+
+#include "spikenet/backend/options.hpp"
+
+namespace spikenet {
+
+// float convolutions and matrix products may round what they multiply to TF32, 10 bits of mantissa, where the card has
+// tensor cores for it (compute capability 8.0 and later). Several times faster; without it, float is float.
+struct allow_tf32;
+
+// Time all engines that cuDNN offers for a convolution when it is met for the first time, and keep the fastest, where
+// otherwise the first choice of cuDNN's heuristics is taken. Slower to start; which engine is taken, and so how sums are
+// rounded, may then differ from run to run.
+struct autotune;
+
+namespace detail {
+
+template <class Option, class... Options>
+inline constexpr bool has_cuda_option = (std::same_as<Option, Options> || ...);
+
+// Those that spikenet::cuda knows.
+template <class Option>
+inline constexpr bool is_cuda_option = has_cuda_option<Option, one_by_one, allow_tf32, autotune>;
+
+}  // namespace detail
+}  // namespace spikenet

@@ -1,0 +1,9 @@
+// Options that several backends take.
+#pragma once
+
+namespace spikenet {
+
+// Run every layer by itself, fuse nothing. Slower; what fused stages are tested against.
+struct one_by_one;
+
+}  // namespace spikenet

@@ -1,0 +1,219 @@
+// Whole training steps on the CUDA backend, kernels, memory, copies and all, against the CPU backend.
+#include "spikenet/network/network.hpp"
+
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <map>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "catch.hpp"
+#include "cuda/reference.hpp"
+#include "spikenet/spikenet.hpp"
+#include "unit/same_training.hpp"
+#include "unit/support.hpp"
+
+using namespace spikenet;
+
+namespace {
+
+// Every layer, and a residual block of either kind.
+template <class Backend>
+using net_t = network<Backend, timesteps<3>, image<2, 9, 7>, named<"conv1", conv2d<5, 3>>,
+                      named<"bn1", tdbn<>>, named<"spike1", lif<>>, named<"block1", basic_block<5>>,
+                      named<"block2", basic_block<6, stride<2>, soft_reset>>,
+                      named<"conv2", conv2d<8, 3, with_bias, groups<2>>>, lif<>, avg_pool2d<2>, flatten,
+                      named<"fc1", linear<24>>, lif<detached_reset>, named<"fc2", linear<4>>>;
+
+template <class Backend>
+std::vector<double> images(std::size_t batch, std::uint64_t seed) {
+  return test::normal<double>(batch * net_t<Backend>::input::size, seed);
+}
+
+using host = cpu<double>;
+template <class... Options>
+using device = test::host_cuda_backend<double, Options...>;
+
+// A small one, for all else.
+template <class Backend>
+using small_t =
+    network<Backend, timesteps<2>, image<1, 4, 4>, named<"conv1", conv2d<3, 3>>, named<"bn1", tdbn<>>,
+            named<"spike", lif<>>, named<"block", basic_block<3>>, global_avg_pool, named<"fc", linear<3>>>;
+using small = small_t<device<>>;
+
+const std::vector<std::int32_t> four{0, 1, 2, 1};
+std::vector<double> small_images(std::size_t count = 4, std::uint64_t seed = 1) {
+  return test::normal<double>(count * 16, seed);
+}
+
+// A loss that only the host can compute.
+struct squares_on_the_host {
+  double operator()(std::size_t, std::span<const double> logits, std::span<const std::int32_t>,
+                    std::span<double> gradient) const {
+    double sum = 0;
+    for (std::size_t i = 0; i < logits.size(); ++i) {
+      sum += logits[i] * logits[i];
+      gradient[i] = 2 * logits[i];
+    }
+    return sum;
+  }
+};
+
+// The names of the layers that an observer is shown, and the sum of what they put out.
+struct sums_of_outputs {
+  std::map<std::string, double> sums;
+  template <class Module, class In, class Scalar>
+  void operator()(const observation<Module, In, Scalar>& seen) {
+    double sum = 0;
+    for (std::size_t i = 0; i < seen.output.size(); ++i) sum += static_cast<double>(seen.output.data[i]);
+    for (std::size_t i = 0; i < seen.input.size(); ++i) sum += 2 * static_cast<double>(seen.input.data[i]);
+    sums[seen.name] += sum;
+  }
+};
+
+}  // namespace
+
+TEST_CASE("training on the device is training on the CPU", "[cuda]") {
+  test::check_same_training<net_t<host>, net_t<device<>>>(images<host>, images<host>);
+}
+
+TEST_CASE("training on the device with nothing fused, too", "[cuda]") {
+  test::check_same_training<net_t<host>, net_t<device<one_by_one>>>(images<host>, images<host>);
+}
+
+TEST_CASE("on the device, work that is put off gives the same bits", "[cuda]") {
+  const auto train = [] {
+    small net{seed{3}};
+    for (std::uint64_t step = 0; step < 4; ++step) net.train_step(small_images(4, step), four, adam{});
+    return test::tensors(net);
+  };
+  const auto at_once = train();
+  host_cuda::set_deferred(true);
+  const auto later = train();
+  host_cuda::set_deferred(false);
+  CHECK(test::identical(at_once, later));
+  host_cuda::set_order(host_cuda::order::descending);
+  CHECK(test::identical(at_once, train()));
+  host_cuda::set_order(host_cuda::order::ascending);
+}
+
+TEST_CASE("a training step on the device waits for it to read the loss, and takes no memory", "[cuda]") {
+  small net{seed{3}};
+  const auto images = small_images();
+  net.train_step(images, four, adam{});
+  const std::size_t memory = host_cuda::allocations(), waits = host_cuda::synchronisations();
+  net.train_step(images, four, adam{});
+  CHECK(host_cuda::allocations() == memory);
+  CHECK(host_cuda::synchronisations() == waits + 2);  // for what is not finite, and for the logits
+}
+
+TEST_CASE("a loss that only the host knows trains the device", "[cuda]") {
+  small_t<host> expected{seed{3}};
+  small net{seed{3}};
+  for (std::uint64_t step = 0; step < 2; ++step) {
+    const auto a = expected.train_step(small_images(4, step), four, sgd{}, squares_on_the_host{});
+    const auto b = net.train_step(small_images(4, step), four, sgd{}, squares_on_the_host{});
+    CHECK(b.loss == Approx(a.loss).epsilon(1e-12));
+    CHECK(b.correct == a.correct);
+  }
+  test::check_same(test::tensors(net), test::tensors(expected), "tensors");
+  const auto a = expected.test_step(small_images(), four), b = net.test_step(small_images(), four);
+  CHECK(b.loss == Approx(a.loss).epsilon(1e-12));
+}
+
+TEST_CASE("observers see what the device computes", "[cuda]") {
+  small_t<host> expected{seed{3}};
+  small net{seed{3}};
+  sums_of_outputs a, b;
+  expected.evaluate(small_images(70, 5), a);  // several slices
+  net.evaluate(small_images(70, 5), b);
+  REQUIRE(a.sums.size() == b.sums.size());
+  for (const auto& [name, sum] : a.sums) {
+    CAPTURE(name);
+    CHECK(b.sums[name] == Approx(sum).epsilon(1e-12));
+  }
+}
+
+TEST_CASE("moments, recalibration and a network that moves, on the device", "[cuda]") {
+  small_t<host> expected{seed{3}};
+  small first{seed{3}};
+  const auto train = [](auto& net) {
+    net.train_step(small_images(), four, adam{});
+    net.recalibrate(small_images(6, 7), 1);
+    net.recalibrate(small_images(6, 8), 2);
+  };
+  train(expected);
+  train(first);
+  small net{std::move(first)};
+  test::check_same(test::tensors(net), test::tensors(expected), "tensors");
+  std::map<std::string, double> sums;
+  const auto add = [&](double sign) {
+    return [&sums, sign](const tensor_info& info, std::size_t moment, std::span<const double> values) {
+      for (std::size_t i = 0; i < values.size(); ++i)
+        sums[info.name + std::to_string(moment)] += sign * values[i] * static_cast<double>(i + 1);
+    };
+  };
+  expected.for_each_moment<adam>(add(1));
+  net.for_each_moment<adam>(add(-1));
+  CHECK(sums.size() == 2 * 11);  // two moments of each parameter
+  for (const auto& [name, difference] : sums) {
+    CAPTURE(name);
+    CHECK(std::abs(difference) < 1e-12);
+  }
+}
+
+TEST_CASE("what is not finite on the device is reported as on the CPU, and changes nothing", "[cuda]") {
+  const double nan = test::nan<double>, infinity = std::numeric_limits<double>::infinity();
+  small net{seed{3}};
+  net.train_step(small_images(), four, adam{});
+  const auto before = test::tensors(net);
+  auto images = small_images();
+  images[5] = nan;
+  CHECK_THROWS_WITH(net.train_step(images, four, adam{}), "input: value 5 of the batch is not finite");
+  images[5] = 1e200;  // its square is not
+  CHECK_THROWS_WITH(net.train_step(images, four, adam{}), Catch::Matchers::StartsWith("bn1: the batch statistics of"));
+  CHECK(test::identical(before, test::tensors(net)));
+
+  const auto spoil = [&](const std::string& name, double value) {
+    bool found = false;
+    net.for_each_tensor([&](const tensor_info& info, std::span<double> values) {
+      if (info.name != name) return;
+      values[0] = value;
+      found = true;
+    });
+    REQUIRE(found);
+  };
+  spoil("block.bn1.running_mean", nan);
+  CHECK_NOTHROW(net.compute_gradients(small_images(), four));
+  CHECK_THROWS_WITH(net.evaluate(small_images()), "block.bn1: the running statistics of channel 0 are not finite");
+  const auto restore = [&] {
+    std::size_t i = 0;
+    net.for_each_tensor([&](const tensor_info&, std::span<double> values) {
+      std::copy(before[i].values.begin(), before[i].values.end(), values.begin());
+      ++i;
+    });
+  };
+  restore();
+  spoil("fc.bias", infinity);
+  CHECK_THROWS_WITH(net.evaluate(small_images()), "output: the logits are not finite");
+  CHECK_THROWS_WITH(net.train_step(small_images(), four, adam{}), "output: the logits are not finite");
+  restore();
+  CHECK(std::isfinite(net.train_step(small_images(), four, adam{}).loss));
+}
+
+TEST_CASE("memory that is too small is reported with the layer and the bytes", "[cuda]") {
+  small net{seed{3}};
+  net.train_step(small_images(), four, adam{});
+  const auto before = test::tensors(net);
+  const auto images = small_images(2000);
+  const std::vector<std::int32_t> labels(2000, 1);
+  host_cuda::set_memory(700000);  // enough for the input, too little for 2000 * 48 doubles more
+  CHECK_THROWS_WITH(net.train_step(images, labels, adam{}),
+                    Catch::Matchers::StartsWith("conv1: cudaMalloc (768000 bytes, where"));
+  host_cuda::set_memory(std::size_t{4} << 30);
+  CHECK(test::identical(before, test::tensors(net)));
+  CHECK(std::isfinite(net.train_step(images, labels, adam{}).loss));
+}

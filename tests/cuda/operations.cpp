@@ -1,0 +1,192 @@
+// Every operation of the CUDA backend against the CPU backend, with sizes that are multiples of nothing; in either order of
+// threads and blocks, which must not change a bit.
+#include <array>
+#include <cstddef>
+#include <cstring>
+#include <vector>
+
+#include "catch.hpp"
+#include "cuda/reference.hpp"
+#include "spikenet/backend/cpu/cpu.hpp"
+#include "unit/support.hpp"
+
+using namespace spikenet;
+using test::device_values;
+
+namespace {
+
+template <class T>
+constexpr double tolerance = sizeof(T) == 8 ? 1e-12 : 2e-6;
+template <class T>
+using cuda = test::host_cuda_backend<T>;
+using dynamics = lif_dynamics<hard_reset, through_reset, heaviside>;
+using soft_dynamics = lif_dynamics<soft_reset, detached_reset, ramp>;
+
+template <class T>
+std::vector<T> empty(std::size_t count) {
+  return std::vector<T>(count, test::nan<T>);
+}
+
+// run(cpu backend, pointers) and run(cuda backend, pointers) must write the same into outputs of these sizes.
+template <class T, class Out = T, std::size_t Inputs, std::size_t Outputs, class Run>
+void check_same(const std::array<std::vector<T>, Inputs>& inputs, const std::array<std::size_t, Outputs>& sizes, Run run,
+                double allowed = tolerance<T>) {
+  std::vector<std::vector<Out>> expected;
+  {
+    std::array<const T*, Inputs> in{};
+    std::array<Out*, Outputs> out{};
+    for (std::size_t i = 0; i < Inputs; ++i) in[i] = inputs[i].data();
+    for (const std::size_t size : sizes) expected.push_back(empty<Out>(size));
+    for (std::size_t i = 0; i < Outputs; ++i) out[i] = expected[i].data();
+    cpu<T> backend;
+    run(backend, in, out);
+  }
+  std::vector<std::vector<Out>> first;
+  for (const auto order : {host_cuda::order::ascending, host_cuda::order::descending}) {
+    host_cuda::set_order(order);
+    cuda<T> backend;
+    std::vector<device_values<T>> in_memory;
+    std::vector<device_values<Out>> out_memory;
+    std::array<const T*, Inputs> in{};
+    std::array<Out*, Outputs> out{};
+    for (const auto& values : inputs) in_memory.emplace_back(backend, values);
+    for (const std::size_t size : sizes) out_memory.emplace_back(backend, empty<Out>(size));
+    for (std::size_t i = 0; i < Inputs; ++i) in[i] = in_memory[i].data();
+    for (std::size_t i = 0; i < Outputs; ++i) out[i] = out_memory[i].data();
+    run(backend, in, out);
+    for (std::size_t i = 0; i < Outputs; ++i) {
+      CAPTURE(i);
+      const auto values = out_memory[i].values(backend);
+      CHECK(test::error(values, expected[i]) < allowed);
+      CHECK(out_memory[i].within_bounds(backend));
+      if (first.size() <= i) {
+        first.push_back(values);
+      } else {
+        CHECK(std::memcmp(values.data(), first[i].data(), values.size() * sizeof(Out)) == 0);
+      }
+    }
+    for (std::size_t i = 0; i < Inputs; ++i) CHECK(in_memory[i].values(backend) == inputs[i]);
+    host_cuda::set_order(host_cuda::order::ascending);
+  }
+}
+
+template <class T, std::size_t C>
+void check_statistics(std::size_t rows) {
+  CAPTURE(C, rows, sizeof(T));
+  // A mean far from 0, where a difference of squares would lose everything.
+  const auto x = test::normal<T>(rows * C, 1, 100), g = test::normal<T>(rows * C, 2), z = test::normal<T>(rows * C, 3);
+  const auto a = test::normal<T>(C, 4), b = test::normal<T>(C, 5), d = test::normal<T>(C, 6);
+  check_same<T>(std::array{g}, std::array{C}, [=](auto& backend, const auto& in, const auto& out) {
+    backend.template channel_sums<C>(rows, in[0], out[0]);
+  });
+  check_same<T, double>(std::array{x}, std::array{C, C}, [=](auto& backend, const auto& in, const auto& out) {
+    backend.template channel_moments<C>(rows, in[0], out[0], out[1]);
+  }, sizeof(T) == 8 ? 1e-12 : 1e-4);
+  const std::vector<T> mean(C, 100);
+  check_same<T, double>(std::array{x, g, mean, b}, std::array{2 * C},
+                        [=](auto& backend, const auto& in, const auto& out) {
+                          backend.template normalisation_sums<C>(rows, in[0], in[1], in[2], in[3], out[0]);
+                        }, 5 * tolerance<T>);
+  check_same<T>(std::array{g, z, a, b, d}, std::array{rows * C, rows * C},
+                [=](auto& backend, const auto& in, const auto& out) {
+                  backend.template channel_affine<C>(rows, in[0], in[1], in[2], in[3], in[4], out[0]);
+                  backend.template channel_affine<C>(rows, in[0], nullptr, in[2], nullptr, in[4], out[1]);
+                });
+}
+
+// Inputs on a grid of 1/1024, so that no neuron is at its threshold but for rounding.
+template <class T>
+std::vector<T> coarse(std::size_t count, std::uint64_t seed) {
+  auto values = test::normal<T>(count, seed);
+  for (T& value : values) value = static_cast<T>(std::round(static_cast<double>(value) * 1024) / 1024);
+  return values;
+}
+
+template <class T, class Dynamics, std::size_t Steps, std::size_t InSteps, std::size_t C>
+void check_neurons(std::size_t rows) {
+  CAPTURE(C, rows, Steps, InSteps, sizeof(T));
+  const neuron_constants<T> k{T(0.3), T(0.25), T(0.7), T(0.9)};
+  const std::size_t in_size = InSteps * rows * C, size = Steps * rows * C;
+  const auto x = coarse<T>(in_size, 1), residual = coarse<T>(size, 2), go = test::normal<T>(size, 3);
+  const std::vector<T> scale(C, T(0.5)), shift(C, T(0.125)), mean(C, T(0.25)), inverse(C, T(1.5));
+  check_same<T>(std::array{x, go}, std::array{size, in_size}, [=](auto& backend, const auto& in, const auto& out) {
+    backend.template lif_forward<Dynamics, Steps, InSteps>(rows * C, k, in[0], out[0]);
+    backend.template lif_backward<Dynamics, Steps, InSteps>(rows * C, k, in[0], in[1], out[1]);
+  });
+  for (const bool with_residual : {false, true}) {
+    check_same<T>(std::array{x, scale, shift, residual, mean, inverse, go}, std::array{size, in_size},
+                  [=](auto& backend, const auto& in, const auto& out) {
+                    typename std::decay_t<decltype(backend)>::template storage<double> sums;
+                    const T* const r = with_residual ? in[3] : nullptr;
+                    backend.template tdbn_lif_forward<Dynamics, Steps, InSteps, C>(rows, k, in[0], in[1], in[2], r,
+                                                                                   out[0]);
+                    backend.template tdbn_lif_backward<Dynamics, Steps, InSteps, C>(
+                        rows, k, in[0], in[1], in[2], r, in[4], in[5], in[6], out[1], sums.reserve(2 * C));
+                  });
+    check_same<T, double>(std::array{x, scale, shift, residual, mean, inverse, go}, std::array{2 * C},
+                          [=](auto& backend, const auto& in, const auto& out) {
+                            typename std::decay_t<decltype(backend)>::template storage<T> gu;
+                            const T* const r = with_residual ? in[3] : nullptr;
+                            backend.template tdbn_lif_backward<Dynamics, Steps, InSteps, C>(
+                                rows, k, in[0], in[1], in[2], r, in[4], in[5], in[6], gu.reserve(in_size), out[0]);
+                          }, 5 * tolerance<T>);
+  }
+}
+
+}  // namespace
+
+TEST_CASE("sums and moments over rows", "[cuda]") {
+  check_statistics<double, 1>(1);
+  check_statistics<double, 3>(1001);
+  check_statistics<double, 7>(9973);
+  check_statistics<double, 37>(1511);
+  check_statistics<double, 130>(2);
+  check_statistics<float, 1>(20011);
+  check_statistics<float, 13>(2503);
+  check_statistics<float, 65>(611);
+}
+
+TEST_CASE("neurons alone and with the normalisation before them", "[cuda]") {
+  check_neurons<double, dynamics, 1, 1, 3>(5);
+  check_neurons<double, dynamics, 3, 3, 5>(1009);
+  check_neurons<double, soft_dynamics, 4, 1, 33>(77);
+  check_neurons<float, dynamics, 2, 2, 19>(401);
+  check_neurons<float, soft_dynamics, 5, 5, 2>(613);
+}
+
+TEST_CASE("a function of each index, once, however many there are", "[cuda]") {
+  cuda<float> backend;
+  for (const std::size_t count : {std::size_t{1}, std::size_t{255}, std::size_t{257}, std::size_t{70001}}) {
+    CAPTURE(count);
+    device_values<int> seen(backend, std::vector<int>(count, 0));
+    int* const at = seen.data();
+    backend.for_each(count, [=] SPIKENET_HOST_DEVICE(std::size_t i) { at[i] += static_cast<int>(i) + 1; });
+    const auto values = seen.values(backend);
+    std::size_t wrong = 0;
+    for (std::size_t i = 0; i < count; ++i) wrong += values[i] != static_cast<int>(i) + 1 ? 1 : 0;
+    CHECK(wrong == 0);
+    CHECK(seen.within_bounds(backend));
+  }
+  const std::size_t before = host_cuda::launches();
+  backend.for_each(0, [] SPIKENET_HOST_DEVICE(std::size_t) {});
+  CHECK(host_cuda::launches() == before);
+}
+
+TEST_CASE("what is not finite is noted, wherever it is, until it was asked for", "[cuda]") {
+  cuda<double> backend;
+  std::vector<double> values(1000, 1);
+  CHECK(backend.all_finite());
+  for (const std::size_t at : {std::size_t{0}, std::size_t{511}, std::size_t{999}}) {
+    for (const double bad : {test::nan<double>, std::numeric_limits<double>::infinity()}) {
+      CAPTURE(at, bad);
+      device_values<double> good(backend, values);
+      auto spoilt = values;
+      spoilt[at] = bad;
+      device_values<double> with_bad(backend, spoilt);
+      backend.watch(values.size(), with_bad.data());
+      backend.watch(values.size(), good.data());
+      CHECK_FALSE(backend.all_finite());
+      CHECK(backend.all_finite());
+    }
+  }
+}

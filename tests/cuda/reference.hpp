@@ -1,0 +1,148 @@
+// The CUDA backend without a GPU: its own kernels and host code on the CPU (stand_in/), and plain loops in place of cuDNN
+// and cuBLASLt.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <vector>
+
+#include "spikenet/backend/cuda/cuda.hpp"
+
+namespace test {
+
+// y[n, i, j, o] = bias[o] + sum of weight[o, c, k, l] x[n, i * stride + k * dilation - padding, ..., c]
+template <class T>
+class reference_convolution {
+ public:
+  template <class G>
+  void forward(cudaStream_t, std::size_t items, const T* x, const T* weight, const T* bias, T* y) {
+    host_cuda::submit([=] {
+      const host_cuda::device_code access;
+      for (std::size_t i = 0; i < items * G::out_size; ++i) y[i] = bias ? bias[i % G::out_channels] : T{};
+      for_each_product<G>(items, [=](std::size_t in, std::size_t w, std::size_t out) { y[out] += x[in] * weight[w]; });
+    });
+  }
+  template <class G>
+  void backward_input(cudaStream_t, std::size_t items, const T* gy, const T* weight, T* gx) {
+    host_cuda::submit([=] {
+      const host_cuda::device_code access;
+      std::fill_n(gx, items * G::in_size, T{});
+      for_each_product<G>(items, [=](std::size_t in, std::size_t w, std::size_t out) { gx[in] += gy[out] * weight[w]; });
+    });
+  }
+  template <class G>
+  void backward_weight(cudaStream_t, std::size_t items, const T* x, const T* gy, T* gweight) {
+    host_cuda::submit([=] {
+      const host_cuda::device_code access;
+      std::fill_n(gweight, G::out_channels * G::group_in * G::kernel * G::kernel, T{});
+      for_each_product<G>(items, [=](std::size_t in, std::size_t w, std::size_t out) { gweight[w] += x[in] * gy[out]; });
+    });
+  }
+
+ private:
+  // f(index of the input, of the weight, of the output) for every product of a convolution.
+  template <class G, class F>
+  static void for_each_product(std::size_t items, F f) {
+    for (std::size_t n = 0; n < items; ++n) {
+      for (std::size_t i = 0; i < G::out_height; ++i) {
+        for (std::size_t j = 0; j < G::out_width; ++j) {
+          for (std::size_t tap = 0; tap < G::kernel * G::kernel; ++tap) {
+            const std::size_t row = i * G::stride + tap / G::kernel * G::dilation;
+            const std::size_t column = j * G::stride + tap % G::kernel * G::dilation;
+            if (row < G::padding || row >= G::padding + G::in_height) continue;
+            if (column < G::padding || column >= G::padding + G::in_width) continue;
+            const std::size_t in = n * G::in_size + ((row - G::padding) * G::in_width + column - G::padding) * G::in_channels;
+            const std::size_t out = n * G::out_size + (i * G::out_width + j) * G::out_channels;
+            for (std::size_t o = 0; o < G::out_channels; ++o) {
+              for (std::size_t c = 0; c < G::group_in; ++c)
+                f(in + o / G::group_out * G::group_in + c, G::weight_at(o, c, tap), out + o);
+            }
+          }
+        }
+      }
+    }
+  }
+};
+
+template <class T>
+class reference_product {
+ public:
+  template <std::size_t In, std::size_t Out>
+  void linear_forward(cudaStream_t, std::size_t items, const T* x, const T* weight, const T* bias, T* y) {
+    host_cuda::submit([=] {
+      const host_cuda::device_code access;
+      for (std::size_t n = 0; n < items; ++n) {
+        for (std::size_t o = 0; o < Out; ++o) {
+          T sum = bias ? bias[o] : T{};
+          for (std::size_t i = 0; i < In; ++i) sum += x[n * In + i] * weight[o * In + i];
+          y[n * Out + o] = sum;
+        }
+      }
+    });
+  }
+  template <std::size_t In, std::size_t Out>
+  void linear_backward_input(cudaStream_t, std::size_t items, const T* gy, const T* weight, T* gx) {
+    host_cuda::submit([=] {
+      const host_cuda::device_code access;
+      for (std::size_t n = 0; n < items; ++n) {
+        for (std::size_t i = 0; i < In; ++i) {
+          T sum{};
+          for (std::size_t o = 0; o < Out; ++o) sum += gy[n * Out + o] * weight[o * In + i];
+          gx[n * In + i] = sum;
+        }
+      }
+    });
+  }
+  template <std::size_t In, std::size_t Out>
+  void linear_backward_weight(cudaStream_t, std::size_t items, const T* x, const T* gy, T* gweight) {
+    host_cuda::submit([=] {
+      const host_cuda::device_code access;
+      std::fill_n(gweight, Out * In, T{});
+      for (std::size_t n = 0; n < items; ++n) {
+        for (std::size_t o = 0; o < Out; ++o) {
+          for (std::size_t i = 0; i < In; ++i) gweight[o * In + i] += gy[n * Out + o] * x[n * In + i];
+        }
+      }
+    });
+  }
+};
+
+template <class T, class... Options>
+using host_cuda_backend = spikenet::basic_cuda<T, reference_convolution<T>, reference_product<T>, Options...>;
+
+// Values in the memory of a device, between others that must survive.
+template <class T>
+class device_values {
+ public:
+  template <class Backend>
+  device_values(Backend& backend, const std::vector<T>& values) : size_{values.size()} {
+    T* const memory = memory_.reserve(size_ + 2 * margin);
+    backend.fill(memory, size_ + 2 * margin, [&](T* to) {
+      std::fill_n(to, size_ + 2 * margin, mark);
+      std::copy(values.begin(), values.end(), to + margin);
+    });
+  }
+  T* data() { return memory_.data() + margin; }
+  template <class Backend>
+  std::vector<T> values(Backend& backend) {
+    std::vector<T> all(size_ + 2 * margin);
+    backend.download(memory_.data(), all.size(), all.data());
+    return {all.begin() + margin, all.end() - margin};
+  }
+  template <class Backend>
+  bool within_bounds(Backend& backend) {
+    std::vector<T> all(size_ + 2 * margin);
+    backend.download(memory_.data(), all.size(), all.data());
+    for (std::size_t i = 0; i < margin; ++i)
+      if (all[i] != mark || all[all.size() - 1 - i] != mark) return false;
+    return true;
+  }
+
+ private:
+  static constexpr std::ptrdiff_t margin = 64;
+  static constexpr T mark = 12345;
+  spikenet::device_storage<T> memory_;
+  std::size_t size_;
+};
+
+}  // namespace test

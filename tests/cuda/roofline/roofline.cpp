@@ -1,0 +1,121 @@
+// The least time that a training step of spikenet::dsrn<spikenet::cuda<...>, WIDTH, 2> can take on three cards, from what it
+// computes and moves: cuda_roofline prints the tables of docs/cuda.md. Nothing is measured.
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <cstdio>
+#include <spikenet/network/dsrn.hpp>
+#include <spikenet/training/loss.hpp>
+#include <spikenet/training/optimizer.hpp>
+#include <string>
+#include <vector>
+
+#include "../cards.hpp"
+#include "counting_backend.hpp"
+
+namespace {
+
+using spikenet_tests::card;
+using spikenet_tests::cost;
+using spikenet_tests::counted;
+using spikenet_tests::counting_backend;
+
+constexpr std::size_t batch = 64, timesteps = 2, images_of_an_epoch = 60000, epochs = 11;
+
+struct step_cost {
+  std::map<std::string, cost> operations;
+  double neurons = 0;
+  std::size_t waits = 0;
+};
+
+// Not the first step, which also takes memory.
+template <class Network>
+step_cost count_step(Network& net, std::size_t size) {
+  const std::vector<float> images(size * 28 * 28);
+  const std::vector<std::int32_t> labels(size);
+  for (int step = 0; step < 2; ++step) {
+    counted().clear();
+    counting_backend::fused_neurons = 0;
+    spikenet_tests::counted_waits() = 0;
+    net.train_step(images, labels, spikenet::adam{});
+  }
+  return {counted(), counting_backend::fused_neurons, spikenet_tests::counted_waits()};
+}
+
+// All counts are a part that is always the same, for the parameters, and one that grows with the batch.
+cost at_batch(const cost& one, const cost& two) {
+  const auto grow = [](double a, double b) { return a + (b - a) * (batch - 1); };
+  return {grow(one.values, two.values), grow(one.operations, two.operations), one.calls, one.kernels};
+}
+
+template <std::size_t Width>
+step_cost count_network() {
+  spikenet::dsrn<counting_backend, Width, timesteps> net{spikenet::seed{1}};
+  const step_cost one = count_step(net, 1), two = count_step(net, 2);
+  step_cost all;
+  for (const auto& [name, c] : one.operations) all.operations[name] = at_batch(c, two.operations.at(name));
+  all.neurons = one.neurons + (two.neurons - one.neurons) * (batch - 1);
+  all.waits = one.waits;
+  return all;
+}
+
+bool is_ours(const std::string& name) { return name.rfind("cu", 0) != 0; }
+
+struct estimate {
+  double ours = 0, libraries = 0;
+  double total() const { return ours + libraries; }
+};
+
+// Each operation takes as long as its memory traffic or its arithmetic, whichever is longer, at this part of the peaks.
+estimate time_of(const step_cost& step, const card& c, double value_size, double rate, double attained) {
+  estimate e;
+  for (const auto& [name, o] : step.operations) {
+    const double seconds =
+        std::max(o.values * value_size / c.bandwidth, o.operations / rate) / attained;
+    (is_ours(name) ? e.ours : e.libraries) += seconds;
+  }
+  return e;
+}
+
+template <std::size_t Width>
+void report() {
+  const step_cost step = count_network<Width>();
+  double kernels = 0, calls = 0, flops = 0, values = 0, fused = 0;
+  std::printf("Width %zu, batch %zu, %zu timesteps:\n\n", Width, batch, timesteps);
+  std::printf("| operation | calls | kernels | million values | GFLOP |\n|---|---|---|---|---|\n");
+  for (const auto& [name, o] : step.operations) {
+    std::printf("| %s | %.0f | %.0f | %.1f | %.1f |\n", name.c_str(), o.calls, o.kernels, o.values / 1e6,
+                o.operations / 1e9);
+    (is_ours(name) ? kernels : calls) += is_ours(name) ? o.kernels : o.calls;
+    flops += o.operations;
+    if (is_ours(name)) values += o.values;
+    if (is_ours(name) && name != "for_each" && name != "watch" && name != "transpose_filter") fused += o.values;
+  }
+  std::printf("\n%.0f kernels of this library, %.0f calls of cuDNN and cuBLASLt (one kernel or more each), the host waits "
+              "%zu times; %.2f TFLOP.\n", kernels, calls, step.waits, flops / 1e12);
+  std::printf("%.0f million neurons times timesteps. Traffic of this library's kernels for each: %.1f values (%.1f in all, "
+              "with the optimizer and what else runs as for_each), %.1f bytes in float, %.1f in half.\n\n",
+              step.neurons / 1e6, fused / step.neurons, values / step.neurons, 4 * fused / step.neurons,
+              2 * fused / step.neurons);
+
+  std::printf("| card | type | step at the peaks | of that: this library's kernels | step at half of the peaks | %zu "
+              "epochs of MNIST, likewise |\n|---|---|---|---|---|---|\n", epochs);
+  const double steps = std::ceil(static_cast<double>(images_of_an_epoch) / batch) * epochs;
+  for (const card& c : spikenet_tests::cards) {
+    const struct {
+      const char* name;
+      double size, rate;
+    } types[] = {{"float", 4, c.float_rate}, {"TF32", 4, c.tf32_rate}, {"half", 2, c.half_rate}};
+    for (const auto& type : types) {
+      if (type.rate == c.float_rate && type.name[0] == 'T') continue;  // no TF32 there
+      const estimate peak = time_of(step, c, type.size, type.rate, 1), half = time_of(step, c, type.size, type.rate, 0.5);
+      std::printf("| %s | %s | %.1f ms | %.1f ms, %.0f %% | %.1f ms | %.1f min |\n", c.short_name, type.name,
+                  1e3 * peak.total(), 1e3 * peak.ours, 100 * peak.ours / peak.total(), 1e3 * half.total(),
+                  half.total() * steps / 60);
+    }
+  }
+}
+
+}  // namespace
+
+int main() { report<128>(); }
