@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
 # Fuzzes the readers: tests/fuzz/run.sh [INPUTS [TARGET...]], by default 1000000 inputs through each target (nir: a
-# hundredth). Prints a
-# line for each and stops at the first finding. Build tree, corpora and logs: build/fuzz/.
+# hundredth). Prints a line for each and stops at the first finding. Build tree, corpora and logs: build/fuzz/.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
