@@ -1,5 +1,5 @@
-// spikenet-nir: looks into networks in the Neuromorphic Intermediate Representation, makes one of a trained network, and
-// makes C++ of one.
+// spikenet-nir: looks into networks in the Neuromorphic Intermediate Representation, makes one of a trained network,
+// and makes C++ of one.
 //
 // Exit status: 0; 1 where the command failed; 2 where the command line is wrong; either way there is one message.
 #include <CLI/CLI.hpp>
@@ -63,8 +63,8 @@ void info(const std::filesystem::path& path) {
     });
   }
   const int width = static_cast<int>(std::min<std::size_t>(widest, 40));
-  std::printf("%s: %zu nodes, %zu edges, %zu weights and biases\n\n%-*s  %-10s %-16s %s\n", path.c_str(), g.nodes.size(),
-              g.edges.size(), values, width, "node", "type", "gives", "parameters");
+  std::printf("%s: %zu nodes, %zu edges, %zu weights and biases\n\n%-*s  %-10s %-16s %s\n", path.c_str(),
+              g.nodes.size(), g.edges.size(), values, width, "node", "type", "gives", "parameters");
   for (const std::string& name : a.order) {
     const nir::node& n = g.nodes.at(name);
     std::string sum;
@@ -113,10 +113,12 @@ int main(int argc, char** argv) {
 
   std::string from, to, checkpoint;
   double dt = 1e-4;
-  CLI::App& info_command = *app.add_subcommand("info", "Lists the nodes of a graph, in the order in which they are run");
+  CLI::App& info_command =
+      *app.add_subcommand("info", "Lists the nodes of a graph, in the order in which they are run");
   info_command.add_option("model.nir", from, "The graph")->required()->check(CLI::ExistingFile);
 
-  CLI::App& export_command = *app.add_subcommand("export", "Makes a graph of a network that spikenet-mnist has trained");
+  CLI::App& export_command =
+      *app.add_subcommand("export", "Makes a graph of a network that spikenet-mnist has trained");
   export_command.add_option("--checkpoint", checkpoint, "The model.safetensors of a training")
       ->required()
       ->check(CLI::ExistingFile);
@@ -128,7 +130,8 @@ int main(int argc, char** argv) {
   cpp_command.add_option("model.hpp", to, "Where to write the header")->required();
   cpp_command.add_option("--timesteps", options.timesteps, "Of the network, unless it is told otherwise")
       ->check(CLI::Range(std::size_t{1}, std::size_t{1'000'000}));
-  cpp_command.add_flag("--same_input", options.same_input, "It is given one image for all timesteps, not a frame for each");
+  cpp_command.add_flag("--same_input", options.same_input,
+                       "It is given one image for all timesteps, not a frame for each");
   cpp_command.add_option("--namespace", options.name_space, "Of what the header defines");
   for (CLI::App* command : {&export_command, &cpp_command})
     command->add_option("--dt", dt, "Seconds that a timestep stands for")->check(time_step);

@@ -29,14 +29,17 @@ bool same_shape(const spikenet::nir::graph& a, const spikenet::nir::graph& b) {
 }  // namespace
 
 std::vector<fuzz::bytes> fuzz::seeds() {
-  const std::string in = node("i", "Input") + field("i", "i/shape", "3 = 1 4 4"), vector = node("i", "Input") + field("i", "i/shape", "1 = 3");
+  const std::string in = node("i", "Input") + field("i", "i/shape", "3 = 1 4 4"),
+                    vector = node("i", "Input") + field("i", "i/shape", "1 = 3");
   const auto out = [](const std::string& shape) { return node("o", "Output") + field("i", "o/shape", shape); };
-  const std::string conv = node("c", "Conv2d") + field("z", "c/weight", "2,1,3,3 = 0.5 1") + field("i", "c/stride", "= 1") +
-                           field("i", "c/padding", "2 = 1 1") + field("i", "c/dilation", "2 = 1 1") +
-                           field("i", "c/groups", "= 1") + field("f", "c/bias", "2 = 0") + field("i", "c/input_shape", "2 = 4 4");
+  const std::string conv = node("c", "Conv2d") + field("z", "c/weight", "2,1,3,3 = 0.5 1") +
+                           field("i", "c/stride", "= 1") + field("i", "c/padding", "2 = 1 1") +
+                           field("i", "c/dilation", "2 = 1 1") + field("i", "c/groups", "= 1") +
+                           field("f", "c/bias", "2 = 0") + field("i", "c/input_shape", "2 = 4 4");
   const std::string lif = node("l", "LIF") + field("d", "l/tau", "2,4,4 = 0.5") + field("f", "l/r", "1 = 1") +
                           field("f", "l/v_leak", "= 0") + field("f", "l/v_threshold", "2,4,4 = 1 2");
-  const std::string linear = node("w", "Affine") + field("f", "w/weight", "2,3 = 1 2 3") + field("f", "w/bias", "2 = 1");
+  const std::string linear =
+      node("w", "Affine") + field("f", "w/weight", "2,3 = 1 2 3") + field("f", "w/bias", "2 = 1");
   return {script(head + vector + linear + out("1 = 2") + "e node/edges i w w o\n"),
           script(head + in + conv + lif + node("p", "AvgPool2d") + field("i", "p/kernel_size", "2 = 4 4") +
                  field("i", "p/stride", "2 = 4 4") + field("i", "p/padding", "2 = 0 0") + node("f", "Flatten") +
@@ -48,8 +51,10 @@ std::vector<fuzz::bytes> fuzz::seeds() {
           script(head + vector + linear + out("1 = 2") + "e node/edges i w w o w w\n"),
           script(head + vector + node("w", "Linear") + field("h", "w/weight", "4294967296,4294967296") + out("1 = 2") +
                  "e node/edges i w w o\n"),
-          script(head + vector + node("w", "Linear") + field("h", "w/weight", "2,3") + out("1 = 2") + "e node/edges i w w o\n"),
-          script(head + "l node/nodes/i /node\nx node/nodes/j other\nH node/nodes/k node\n" + out("1 = 2") + "e node/edges k o\n"),
+          script(head + vector + node("w", "Linear") + field("h", "w/weight", "2,3") + out("1 = 2") +
+                 "e node/edges i w w o\n"),
+          script(head + "l node/nodes/i /node\nx node/nodes/j other\nH node/nodes/k node\n" + out("1 = 2") +
+                 "e node/edges k o\n"),
           script("t 1000\n" + head + vector + out("1 = 3") + "e node/edges i o\n")};
 }
 
@@ -79,7 +84,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   }
   const auto written = spikenet::nir::bytes(*graph);
   fuzz::require(same_shape(spikenet::nir::parse(written, name), *graph), "what is written is read as it was");
-  fuzz::require(spikenet::nir::bytes(spikenet::nir::parse(written, name)) == written, "the same graph makes the same file");
+  fuzz::require(spikenet::nir::bytes(spikenet::nir::parse(written, name)) == written,
+                "the same graph makes the same file");
   return 0;
 }
 

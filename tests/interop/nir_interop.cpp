@@ -4,8 +4,8 @@
 //     nir_interop DIRECTORY MODEL.safetensors DATA COUNT                    one that spikenet-mnist has trained
 //
 // Writes DIRECTORY/model.nir, and DIRECTORY/expected.safetensors: images [N, 1, 28, 28]; logits [N, 10]; spikes.NODE
-// [T, N, C, H, W] or [T, N, F] and input.NODE, what the neurons receive, for each layer of them. The images are noise, or the
-// first COUNT test images of the MNIST files in DATA. The width is that of SPIKENET_NIR_WIDTH, 4 by default.
+// [T, N, C, H, W] or [T, N, F] and input.NODE, what the neurons receive, for each layer of them. The images are noise,
+// or the first COUNT test images of the MNIST files in DATA. The width is that of SPIKENET_NIR_WIDTH, 4 by default.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -90,7 +90,8 @@ int main(int argc, char** argv) try {
       std::fill(values.begin(), values.end(), info.name.ends_with(".weight") ? 2.0f : 0.1f);
     });
     for (std::uint64_t step = 1; step <= 3; ++step)
-      net.train_step(noise(8 * image_size, step), std::vector<std::int32_t>{0, 1, 2, 3, 4, 5, 6, 7}, adam{.learning_rate = 3e-3});
+      net.train_step(noise(8 * image_size, step), std::vector<std::int32_t>{0, 1, 2, 3, 4, 5, 6, 7},
+                     adam{.learning_rate = 3e-3});
     write(net, noise(8 * image_size, 9), argv[1]);
   } else if (argc == 5) {
     const auto file = safetensors_file::read(argv[2]);

@@ -26,7 +26,8 @@ void stir(Network& net, std::uint64_t s) {
     for (auto& value : values) {
       if (info.name.ends_with("running_var")) value = static_cast<scalar>(random.uniform(0.1, 0.4));
       if (info.name.ends_with("running_mean")) value = static_cast<scalar>(random.uniform(-0.2, 0.2));
-      if (info.name.ends_with("weight") && info.shape.size() == 1) value = static_cast<scalar>(random.uniform(0.8, 1.6));
+      if (info.name.ends_with("weight") && info.shape.size() == 1)
+        value = static_cast<scalar>(random.uniform(0.8, 1.6));
       if (info.name.ends_with("bias")) value = static_cast<scalar>(random.uniform(-0.1, 0.2));
     }
   });
@@ -86,11 +87,11 @@ std::size_t check_export(Network& net, double dt, std::size_t images) {
 }  // namespace
 
 TEST_CASE("an exported network has the same spikes and logits: residual blocks, pooling, linear layers", "[nir]") {
-  using net_t =
-      network<cpu<double>, timesteps<3>, image<2, 6, 6>, named<"conv1", conv2d<4, 3>>, named<"bn1", tdbn<>>,
-              named<"spike", lif<>>, named<"layer1", sequence<basic_block<4>, basic_block<4, stride<2>, normalised_shortcut>>>,
-              basic_block<4, normalised_shortcut>, avg_pool2d<2, stride<1>>, conv2d<4, 1, with_bias>, lif<>,
-              named<"gap", global_avg_pool>, named<"fc1", linear<5>>, named<"fc1.spike", lif<>>, named<"fc2", linear<3>>>;
+  using net_t = network<
+      cpu<double>, timesteps<3>, image<2, 6, 6>, named<"conv1", conv2d<4, 3>>, named<"bn1", tdbn<>>,
+      named<"spike", lif<>>, named<"layer1", sequence<basic_block<4>, basic_block<4, stride<2>, normalised_shortcut>>>,
+      basic_block<4, normalised_shortcut>, avg_pool2d<2, stride<1>>, conv2d<4, 1, with_bias>, lif<>,
+      named<"gap", global_avg_pool>, named<"fc1", linear<5>>, named<"fc1.spike", lif<>>, named<"fc2", linear<3>>>;
   net_t net{seed{3}, {.threshold = 0.4, .decay = 0.3}};
   stir(net, 5);
   CHECK(check_export(net, 1e-4, 4) > 100);
@@ -103,11 +104,13 @@ TEST_CASE("an exported network has the same spikes and logits: residual blocks, 
   CHECK(a.into.at("layer1.0.spike2") == std::vector<std::string>{"layer1.0.conv2", "spike"});
 }
 
-TEST_CASE("an exported network has the same spikes and logits: frames, groups, sums of vectors, neurons without leak", "[nir]") {
-  using net_t = network<cpu<double>, timesteps<3>, frames<2, 4, 4>, conv2d<4, 3, groups<2>, with_bias>, lif<>, flatten, lif<>,
-                        linear<6>, tdbn<>, lif<>,
-                        residual<sequence<linear<6, without_bias>, tdbn<2>, lif<>, linear<6, without_bias>>, identity, lif<>>,
-                        residual<sequence<lif<>>, identity, sequence<tdbn<>, lif<>>>, linear<3>, lif<>>;
+TEST_CASE("an exported network has the same spikes and logits: frames, groups, sums of vectors, neurons without leak",
+          "[nir]") {
+  using net_t =
+      network<cpu<double>, timesteps<3>, frames<2, 4, 4>, conv2d<4, 3, groups<2>, with_bias>, lif<>, flatten, lif<>,
+              linear<6>, tdbn<>, lif<>,
+              residual<sequence<linear<6, without_bias>, tdbn<2>, lif<>, linear<6, without_bias>>, identity, lif<>>,
+              residual<sequence<lif<>>, identity, sequence<tdbn<>, lif<>>>, linear<3>, lif<>>;
   net_t net{seed{4}, {.threshold = 0.5, .decay = 1}};
   stir(net, 6);
   CHECK(check_export(net, 2e-3, 4) > 100);

@@ -115,9 +115,11 @@ TEST_CASE("what may be left out or written in another way is read", "[nir]") {
   const std::string lines =
       "r node/nodes/c\nr node/nodes/a/shape\nb node/nodes/a/shape 4 = 1 3 1 1\nr node/nodes/b\nr node/edges\n"
       "g node/nodes/b\nS node/nodes/b/type Conv2d\nd node/nodes/b/weight 2,3,1,3 = 0.5\ni node/nodes/b/stride = 1\n"
-      "s node/nodes/b/padding same\nb node/nodes/b/dilation 1 = 1\ni node/nodes/b/groups = 1\nf node/nodes/b/bias 2 = 0\n"
+      "s node/nodes/b/padding same\nb node/nodes/b/dilation 1 = 1\ni node/nodes/b/groups = 1\nf node/nodes/b/bias 2 = "
+      "0\n"
       "g node/nodes/b/metadata\n"
-      "g node/nodes/l\ns node/nodes/l/type LIF\nf node/nodes/l/tau = 0.5\nf node/nodes/l/r 1 = 2\nf node/nodes/l/v_leak = 0\n"
+      "g node/nodes/l\ns node/nodes/l/type LIF\nf node/nodes/l/tau = 0.5\nf node/nodes/l/r 1 = 2\nf "
+      "node/nodes/l/v_leak = 0\n"
       "f node/nodes/l/v_threshold 2,1,1 = 3\n"
       "g node/nodes/c\ns node/nodes/c/type Output\ni node/nodes/c/shape 3 = 2 1 1\nE node/edges a b b l l c\n";
   const nir::graph g = nir::parse(hdf5_builder::build(small + lines), "model.nir");
@@ -179,7 +181,8 @@ TEST_CASE("a graph that makes no sense is refused", "[nir]") {
 
   nir::graph g = one_of_each();
   std::get<nir::linear>(g.nodes.at("linear")).weight.values[1] = std::nan("");
-  CHECK_THROWS_MATCHES(nir::bytes(g), argument_error, says("node \"linear\" has a weight with a value that is not finite"));
+  CHECK_THROWS_MATCHES(nir::bytes(g), argument_error,
+                       says("node \"linear\" has a weight with a value that is not finite"));
   g = one_of_each();
   std::get<nir::conv2d>(g.nodes.at("conv")).weight = ones({2, 1, 11, 3});
   CHECK_THROWS_MATCHES(nir::bytes(g), argument_error, says("window of 11, larger than its input of 8 with padding 1"));
@@ -211,7 +214,8 @@ TEST_CASE("absurd sizes are refused before memory is taken for them", "[nir]") {
 // The networks of tests/interop/nir_frameworks.py, as snnTorch and Norse have exported them, with the spikes that these
 // have had.
 TEST_CASE("graphs that other frameworks have written have the spikes that they had there", "[nir]") {
-  const auto [name, dt, threshold] = GENERATE(table<std::string, double, double>({{"snntorch", 1e-4, 1e-5}, {"norse", 1e-6, 1e-5}}));
+  const auto [name, dt, threshold] =
+      GENERATE(table<std::string, double, double>({{"snntorch", 1e-4, 1e-5}, {"norse", 1e-6, 1e-5}}));
   const nir::graph g = nir::read(fs::path(SPIKENET_NIR_DATA) / (name + ".nir"));
   const auto expected = safetensors_file::read(fs::path(SPIKENET_NIR_DATA) / (name + ".safetensors"));
   const std::vector<float> values = expected.values<float>("frames");

@@ -1,5 +1,6 @@
 // Holds the network that spikenet-nir to-cpp has made of a graph (model.hpp, in namespace `model`) against the spikes
-// that the graph had where it comes from: PROGRAM EXPECTED.safetensors, which has frames [T, ...] and spikes.NODE [T, ...].
+// that the graph had where it comes from: PROGRAM EXPECTED.safetensors, which has frames [T, ...] and spikes.NODE [T,
+// ...].
 #include <cstddef>
 #include <cstdio>
 #include <exception>
@@ -24,11 +25,14 @@ std::size_t check(const spikenet::safetensors_file& expected) {
       // Within a residual block a layer has the block's name before its own.
       std::string node;
       for (const auto& [name, entry] : expected.tensors())
-        if (name.starts_with("spikes.") && ("." + seen.name).ends_with("." + name.substr(7)) && name.size() > node.size()) node = name;
+        if (name.starts_with("spikes.") && ("." + seen.name).ends_with("." + name.substr(7)) &&
+            name.size() > node.size())
+          node = name;
       if (node.empty()) throw spikenet::file_error(expected.name() + ": has no spikes of " + seen.name + ".");
       const std::vector<float> spikes = expected.values<float>(node);
       if (spikes.size() != output::steps * output::size)
-        throw spikenet::file_error(expected.name() + ": has " + std::to_string(spikes.size()) + " values of " + node + ".");
+        throw spikenet::file_error(expected.name() + ": has " + std::to_string(spikes.size()) + " values of " + node +
+                                   ".");
       std::size_t of_layer = 0;
       for (std::size_t t = 0; t < output::steps; ++t)
         for (std::size_t c = 0; c < C; ++c)
@@ -41,7 +45,8 @@ std::size_t check(const spikenet::safetensors_file& expected) {
       ++layers, different += of_layer, compared += spikes.size();
     }
   });
-  if (layers + 1 != expected.tensors().size()) throw spikenet::file_error(expected.name() + ": has more layers of neurons.");
+  if (layers + 1 != expected.tensors().size())
+    throw spikenet::file_error(expected.name() + ": has more layers of neurons.");
   if (fired == 0) throw spikenet::file_error(expected.name() + ": nothing is compared where no neuron fires.");
   return different;
 }

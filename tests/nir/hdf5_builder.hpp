@@ -1,14 +1,13 @@
-// Makes HDF5 content that the writer of .nir files would not: out of a text, a line for each object, so that tests can say
-// what is wrong and fuzzers can change it.
+// Makes HDF5 content that the writer of .nir files would not: out of a text, a line for each object, so that tests can
+// say what is wrong and fuzzers can change it.
 //
 //     g PATH                    a group
 //     s PATH TEXT               a string (S: of fixed length)
 //     e PATH A B A B ...        strings [n, 2] (E: of fixed length)
-//     f PATH DIMS = VALUES      float (d: double, i: int64, b: int8), DIMS such as 2,3 or nothing; the values are repeated
-//     z PATH DIMS = VALUES      float, compressed
-//     h PATH DIMS               float of that shape, chunked, with nothing stored
-//     l PATH TARGET             a soft link (x: to the root of the file TARGET; H: a second name)
-//     r PATH                    removes it
+//     f PATH DIMS = VALUES      float (d: double, i: int64, b: int8), DIMS such as 2,3 or nothing; the values are
+//     repeated z PATH DIMS = VALUES      float, compressed h PATH DIMS               float of that shape, chunked, with
+//     nothing stored l PATH TARGET             a soft link (x: to the root of the file TARGET; H: a second name) r PATH
+//     removes it
 #pragma once
 
 #include <hdf5.h>
@@ -51,9 +50,9 @@ class hdf5_builder {
 
   static void write(hid_t file, const std::string& path, hid_t type, hid_t memory, const std::vector<hsize_t>& dims,
                     const void* values, int deflate = -1) {
-    const object space{dims.empty() ? H5Screate(H5S_SCALAR)
-                                    : H5Screate_simple(static_cast<int>(dims.size()), dims.data(), nullptr),
-                       H5Sclose};
+    const object space{
+        dims.empty() ? H5Screate(H5S_SCALAR) : H5Screate_simple(static_cast<int>(dims.size()), dims.data(), nullptr),
+        H5Sclose};
     const object options{H5Pcreate(H5P_DATASET_CREATE), H5Pclose};
     if (deflate >= 0 && !dims.empty()) {
       std::vector<hsize_t> chunk = dims;
@@ -61,7 +60,8 @@ class hdf5_builder {
       H5Pset_chunk(options.id(), static_cast<int>(chunk.size()), chunk.data());
       H5Pset_deflate(options.id(), static_cast<unsigned>(deflate));
     }
-    const object data{H5Dcreate2(file, path.c_str(), type, space.id(), H5P_DEFAULT, options.id(), H5P_DEFAULT), H5Dclose};
+    const object data{H5Dcreate2(file, path.c_str(), type, space.id(), H5P_DEFAULT, options.id(), H5P_DEFAULT),
+                      H5Dclose};
     if (data && values) H5Dwrite(data.id(), memory, H5S_ALL, H5S_ALL, H5P_DEFAULT, values);
   }
 
@@ -127,7 +127,10 @@ class hdf5_builder {
       for (hsize_t i = 0; i < size; ++i) values.push_back(given[i % given.size()]);
       const void* const data = size > 0 && k != 'h' ? values.data() : nullptr;
       if (!data && k != 'h') return;
-      const hid_t type = k == 'd' ? H5T_IEEE_F64LE : k == 'i' ? H5T_STD_I64LE : k == 'b' ? H5T_STD_I8LE : H5T_IEEE_F32LE;
+      const hid_t type = k == 'd'   ? H5T_IEEE_F64LE
+                         : k == 'i' ? H5T_STD_I64LE
+                         : k == 'b' ? H5T_STD_I8LE
+                                    : H5T_IEEE_F32LE;
       write(file, path, type, H5T_NATIVE_DOUBLE, dims, data, k == 'h' ? 0 : k == 'z' ? 9 : -1);
     }
   }

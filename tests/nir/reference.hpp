@@ -1,5 +1,5 @@
-// Runs a graph of NIR as the specification says, by forward Euler: one item, in double precision, the plainest way. What
-// the tests hold exported and generated networks against.
+// Runs a graph of NIR as the specification says, by forward Euler: one item, in double precision, the plainest way.
+// What the tests hold exported and generated networks against.
 #pragma once
 
 #include <cstddef>

@@ -1,4 +1,5 @@
-// What spikenet-nir to-cpp writes and refuses. That it compiles, and to the network that was meant, generated.cpp tests.
+// What spikenet-nir to-cpp writes and refuses. That it compiles, and to the network that was meant, generated.cpp
+// tests.
 #include <spikenet/nir/to_cpp.hpp>
 
 #include <string>
@@ -54,38 +55,49 @@ TEST_CASE("a graph becomes a list of layers", "[nir]") {
   CHECK(contains(text, "spikenet::frames<1, 4, 4>"));
   CHECK(contains(text, "named<\"n1\", spikenet::conv2d<2, 3, spikenet::padding<1>, spikenet::with_bias>>"));
   CHECK(contains(text, "named<\"n3\", spikenet::avg_pool2d<2, spikenet::stride<2>>>"));
-  CHECK(contains(text, "named<\"n4\", spikenet::conv2d<2, 2, spikenet::padding<0>, spikenet::stride<1>, spikenet::groups<2>>>"));
+  CHECK(contains(
+      text, "named<\"n4\", spikenet::conv2d<2, 2, spikenet::padding<0>, spikenet::stride<1>, spikenet::groups<2>>>"));
   CHECK(contains(text, "spikenet::flatten"));
   CHECK(contains(text, "named<\"n6\", spikenet::linear<3>>"));
   CHECK(contains(text, "tensor0[]{0.5f, 0.5f,"));
   CHECK(contains(text, "tensor1[]{0.25f, 0.25f};"));
   CHECK(contains(nir::to_cpp(g, {.same_input = true}), "spikenet::image<1, 4, 4>"));
-  CHECK_THROWS_MATCHES(nir::to_cpp(g, {.name_space = "a b"}), argument_error, says("\"a b\" is no name for a namespace"));
+  CHECK_THROWS_MATCHES(nir::to_cpp(g, {.name_space = "a b"}), argument_error,
+                       says("\"a b\" is no name for a namespace"));
 }
 
 TEST_CASE("thresholds, gains and leaks of neurons go into the weights before them", "[nir]") {
   // u = (1 / 4) v: weights 2 gain 3, that is 6 / 4; shift (1 - 0.75) v_leak / 4 and the bias 1 * 3 / 4
-  const nir::graph g = chain({2}, {nir::linear{filled({3, 2}, 1)}, neurons({3}, 0.75), nir::affine{filled({1, 3}, 2), filled({1}, 1)},
-                                   neurons({1}, 0.75, 3, 4, 8)}, {1});
+  const nir::graph g = chain({2},
+                             {nir::linear{filled({3, 2}, 1)}, neurons({3}, 0.75),
+                              nir::affine{filled({1, 3}, 2), filled({1}, 1)}, neurons({1}, 0.75, 3, 4, 8)},
+                             {1});
   const std::string text = nir::to_cpp(g);
   CHECK(contains(text, "tensor2[]{1.5f, 1.5f, 1.5f};"));
   CHECK(contains(text, "tensor3[]{1.25f};"));
 
   // Where something else is before them, they take a layer of their own.
-  nir::graph direct = chain({2, 3, 3}, {neurons({2, 3, 3}, 0.5), neurons({2, 3, 3}, 0.5, 1, 2), nir::flatten{{}, 0, 2}}, {18});
-  CHECK(contains(nir::to_cpp(direct), "named<\"n2.scale\", spikenet::conv2d<2, 1, spikenet::groups<2>, spikenet::with_bias>>"));
+  nir::graph direct =
+      chain({2, 3, 3}, {neurons({2, 3, 3}, 0.5), neurons({2, 3, 3}, 0.5, 1, 2), nir::flatten{{}, 0, 2}}, {18});
+  CHECK(contains(nir::to_cpp(direct),
+                 "named<\"n2.scale\", spikenet::conv2d<2, 1, spikenet::groups<2>, spikenet::with_bias>>"));
   auto& lif = std::get<nir::leaky_integrate_and_fire>(direct.nodes.at("n2"));
   lif.v_threshold.values[1] = 3;
   check_refused(direct, "node \"n2\" has neurons that differ within a channel");
 }
 
 TEST_CASE("paths that part and meet become a residual block", "[nir]") {
-  nir::graph g = chain({2}, {nir::linear{filled({2, 2}, 1)}, neurons({2}, 0.5), nir::linear{filled({2, 2}, 2)}, neurons({2}, 0.5),
-                             nir::linear{filled({2, 2}, 3)}, neurons({2}, 0.5)}, {2});
+  nir::graph g = chain({2},
+                       {nir::linear{filled({2, 2}, 1)}, neurons({2}, 0.5), nir::linear{filled({2, 2}, 2)},
+                        neurons({2}, 0.5), nir::linear{filled({2, 2}, 3)}, neurons({2}, 0.5)},
+                       {2});
   g.edges.emplace_back("n2", "n6");
-  CHECK(contains(nir::to_cpp(g), "spikenet::residual<spikenet::sequence<spikenet::named<\"n3\", spikenet::linear<2>>,\n                          "
-                                 "spikenet::named<\"n4\", spikenet::lif<>>,\n                          spikenet::named<\"n5\", spikenet::linear<2>>>,\n"
-                                 "                       spikenet::identity, spikenet::sequence<spikenet::named<\"n6\", "));
+  CHECK(contains(
+      nir::to_cpp(g),
+      "spikenet::residual<spikenet::sequence<spikenet::named<\"n3\", spikenet::linear<2>>,\n                          "
+      "spikenet::named<\"n4\", spikenet::lif<>>,\n                          spikenet::named<\"n5\", "
+      "spikenet::linear<2>>>,\n"
+      "                       spikenet::identity, spikenet::sequence<spikenet::named<\"n6\", "));
   g.edges.emplace_back("n1", "n4");
   check_refused(g, "do not meet in one node of two inputs");
 }
@@ -93,8 +105,9 @@ TEST_CASE("paths that part and meet become a residual block", "[nir]") {
 TEST_CASE("what a network of this library cannot do is refused", "[nir]") {
   const nir::node linear = nir::linear{filled({2, 2}, 1)};
   check_refused(chain({2}, {linear}, {2}), "there are no neurons that fire");
-  check_refused(chain({2}, {linear, neurons({2}, 0.5), linear, neurons({2}, 0.25)}, {2}),
-                "node \"n4\" has neurons that keep 0.25 of their potential from one timestep to the next, where others keep 0.5");
+  check_refused(
+      chain({2}, {linear, neurons({2}, 0.5), linear, neurons({2}, 0.25)}, {2}),
+      "node \"n4\" has neurons that keep 0.25 of their potential from one timestep to the next, where others keep 0.5");
   nir::node other = neurons({2}, 0.5);
   std::get<nir::leaky_integrate_and_fire>(other).tau.values[1] = 1;
   check_refused(chain({2}, {linear, other}, {2}), "node \"n2\" has neurons of different tau");
@@ -105,13 +118,18 @@ TEST_CASE("what a network of this library cannot do is refused", "[nir]") {
   other = neurons({2}, 0.5);
   std::get<nir::leaky_integrate_and_fire>(other).tau = filled({2}, 5e-5);
   check_refused(chain({2}, {linear, other}, {2}), "shorter than the timestep dt");
-  check_refused(chain({2}, {neurons({2}, 0.5), nir::leaky_integrator{filled({2}, 1), filled({2}, 1), filled({2}, 0)}}, {2}),
-                "node \"n2\" is of type LI, which no layer of this library does");
+  check_refused(
+      chain({2}, {neurons({2}, 0.5), nir::leaky_integrator{filled({2}, 1), filled({2}, 1), filled({2}, 0)}}, {2}),
+      "node \"n2\" is of type LI, which no layer of this library does");
   const nir::array one = filled({2}, 1);
-  check_refused(chain({2}, {neurons({2}, 0.5), nir::current_based_leaky_integrate_and_fire{one, one, one, one, one, one, one}}, {2}),
-                "node \"n2\" is of type CubaLIF");
-  check_refused(chain({1, 4, 4}, {nir::conv2d{{}, filled({2, 1, 3, 1}, 1), {1, 1}, {0, 0}, {1, 1}, 1, filled({2}, 0)},
-                                  neurons({2, 2, 4}, 0.5), nir::flatten{{}, 0, 2}}, {16}),
+  check_refused(
+      chain({2}, {neurons({2}, 0.5), nir::current_based_leaky_integrate_and_fire{one, one, one, one, one, one, one}},
+            {2}),
+      "node \"n2\" is of type CubaLIF");
+  check_refused(chain({1, 4, 4},
+                      {nir::conv2d{{}, filled({2, 1, 3, 1}, 1), {1, 1}, {0, 0}, {1, 1}, 1, filled({2}, 0)},
+                       neurons({2, 2, 4}, 0.5), nir::flatten{{}, 0, 2}},
+                      {16}),
                 "node \"n1\" has a kernel, stride, padding or dilation that differs between height and width");
   check_refused(chain({1, 4, 4}, {neurons({1, 4, 4}, 0.5)}, {1, 4, 4}), "one value for each class");
   nir::graph two = chain({2}, {linear, neurons({2}, 0.5)}, {2});

@@ -122,8 +122,8 @@ class graph_maker {
     bool any_node = false;
     for (std::size_t i = 0; i < stage.terms; ++i) {
       const std::size_t source = plan_.terms[stage.first_term + i].source;
-      as_it_is[i] = plan_.terms[stage.first_term + i].diagonal && all(folded.terms[i].weights, 1) &&
-                    is_map_[source] == is_map;
+      as_it_is[i] =
+          plan_.terms[stage.first_term + i].diagonal && all(folded.terms[i].weights, 1) && is_map_[source] == is_map;
       for (std::size_t j = 0; j < i; ++j)
         as_it_is[i] = as_it_is[i] && !(as_it_is[j] && plan_.terms[stage.first_term + j].source == source);
       any_node = any_node || !as_it_is[i];
@@ -139,23 +139,23 @@ class graph_maker {
         nodes.insert(nodes.end(), sources.begin(), sources.end());
       } else {
         nodes.push_back(add_term(number, origins[number], folded.terms[i].weights,
-                                 bias_is_placed ? std::vector<double>(folded.biases.size()) : folded.biases,
-                                 is_map, neurons_name));
+                                 bias_is_placed ? std::vector<double>(folded.biases.size()) : folded.biases, is_map,
+                                 neurons_name));
         bias_is_placed = true;
       }
     }
     if (!fires) return finish(stage, std::move(nodes), is_map);
 
-    if (stage.soft_reset)
-      refuse(neurons_name, "resets by subtraction, which NIR has no node for");
+    if (stage.soft_reset) refuse(neurons_name, "resets by subtraction, which NIR has no node for");
     const auto& target = plan_.signals[stage.target];
     const extents shape = is_map ? extents{target.channels, target.height, target.width} : extents{target.channels};
     // In twofold precision, so that a reader gets the decay back as it was.
     const auto filled = [&](double value) { return array::filled(shape, value, precision::twofold); };
     std::string name;
     if (neurons_.decay == 1) {
-      name = add(neurons_name,
-                 integrate_and_fire{.r = filled(1 / dt_), .v_threshold = filled(neurons_.threshold), .v_reset = filled(0)});
+      name = add(
+          neurons_name,
+          integrate_and_fire{.r = filled(1 / dt_), .v_threshold = filled(neurons_.threshold), .v_reset = filled(0)});
     } else {
       name = add(neurons_name, leaky_integrate_and_fire{.tau = filled(dt_ / (1 - neurons_.decay)),
                                                         .r = filled(1 / (1 - neurons_.decay)),
@@ -280,16 +280,18 @@ class graph_maker {
 // The graph of a network as it is in evaluation mode, its nodes called as the network's layers are. dt: seconds that a
 // timestep stands for; readers must be told the same, and most take 1e-4 if they are told nothing.
 //
-// The Input takes [C, H, W] at every timestep: where the network takes an image, the same one each time. The Output is the
-// last layer's at each timestep; its mean over time is the network's logits. Weights are in single precision, and grouped
-// convolutions are full ones (the package `nir` takes no others).
+// The Input takes [C, H, W] at every timestep: where the network takes an image, the same one each time. The Output is
+// the last layer's at each timestep; its mean over time is the network's logits. Weights are in single precision, and
+// grouped convolutions are full ones (the package `nir` takes no others).
 //
 // Throws argument_error where dt is not positive and finite or the neurons reset by subtraction, numeric_error where a
-// weight or running statistic is not finite. Does not compile for layers that inference cannot run (inference/plan.hpp).
+// weight or running statistic is not finite. Does not compile for layers that inference cannot run
+// (inference/plan.hpp).
 template <class Network>
 graph to_graph(const Network& net, double dt = 1e-4) {
   using planned = spikenet::detail::planned<typename Network::architecture>;
-  if (!(dt > 0) || !std::isfinite(dt)) throw argument_error("nir: dt must be positive and finite, not " + std::to_string(dt));
+  if (!(dt > 0) || !std::isfinite(dt))
+    throw argument_error("nir: dt must be positive and finite, not " + std::to_string(dt));
   std::vector<tensor_info> tensors;
   net.for_each_tensor([&](const tensor_info& info, auto) { tensors.push_back(info); });
   detail::stage_names names;

@@ -1,5 +1,5 @@
-// Reader and writer of .nir files: a graph of the Neuromorphic Intermediate Representation in HDF5, as the Python package
-// `nir` reads and writes it.
+// Reader and writer of .nir files: a graph of the Neuromorphic Intermediate Representation in HDF5, as the Python
+// package `nir` reads and writes it.
 //
 //     /version                           a string
 //     /node/type                         "NIRGraph"
@@ -59,7 +59,8 @@ class hdf5_object {
   herr_t (*close_)(hid_t);
 };
 
-// HDF5 prints its errors unless it is told not to, and a build of it without thread safety must be entered by one thread.
+// HDF5 prints its errors unless it is told not to, and a build of it without thread safety must be entered by one
+// thread.
 class in_hdf5 {
  public:
   in_hdf5() : lock_{mutex()} {
@@ -122,8 +123,7 @@ class nir_reader {
       fail(where, name, "is a link to elsewhere");
     hdf5_object object{H5Oopen(group, name.c_str(), H5P_DEFAULT), H5Oclose};
     if (!object) fail(where, name, "cannot be read");
-    if (H5Iget_type(object.id()) != kind)
-      fail(where, name, kind == H5I_GROUP ? "is not a group" : "is not a data set");
+    if (H5Iget_type(object.id()) != kind) fail(where, name, kind == H5I_GROUP ? "is not a group" : "is not a data set");
     return object;
   }
 
@@ -158,15 +158,20 @@ class nir_reader {
     if (!type || rank < 0 || rank > H5S_MAX_RANK) fail(where, field, "cannot be read");
     std::array<hsize_t, H5S_MAX_RANK> dims{};
     if (H5Sget_simple_extent_dims(space.id(), dims.data(), nullptr) < 0) fail(where, field, "cannot be read");
-    data_set d{std::move(object), std::move(type), H5T_NO_CLASS, {}, H5Sget_simple_extent_type(space.id()) == H5S_NULL ? 0u : 1u};
+    data_set d{std::move(object),
+               std::move(type),
+               H5T_NO_CLASS,
+               {},
+               H5Sget_simple_extent_type(space.id()) == H5S_NULL ? 0u : 1u};
     d.kind = H5Tget_class(d.type.id());
     for (int i = 0; i < rank; ++i) {
       const hsize_t extent = dims[static_cast<std::size_t>(i)];
       d.shape.push_back(static_cast<std::size_t>(extent));
       if (extent == 0) d.size = 0;
       if (d.size > 0 && extent > limits_.values / d.size)
-        fail(where, field, "has the shape " + text(d.shape) + " and more, beyond the limit of " +
-                               std::to_string(limits_.values) + " values in a file");
+        fail(where, field,
+             "has the shape " + text(d.shape) + " and more, beyond the limit of " + std::to_string(limits_.values) +
+                 " values in a file");
       d.size *= static_cast<std::size_t>(extent);
     }
     values_ += d.size;
@@ -268,7 +273,8 @@ class nir_reader {
     const auto strings = read_strings(d, "padding", where);
     n.padding = {0, 0};
     if (strings == std::vector<std::string>{"valid"}) return true;
-    if (strings != std::vector<std::string>{"same"}) fail(where, "padding", "is neither numbers nor \"same\" nor \"valid\"");
+    if (strings != std::vector<std::string>{"same"})
+      fail(where, "padding", "is neither numbers nor \"same\" nor \"valid\"");
     for (std::size_t i = 0; i < 2; ++i) {
       const std::size_t total = n.weight.shape.size() == 4 ? n.dilation[i] * (n.weight.shape[2 + i] - 1) : 0;
       if (n.stride[i] != 1 || total % 2 != 0) fail(where, "padding", "is \"same\", but cannot be so on both sides");
@@ -330,9 +336,11 @@ class nir_reader {
   void read_edges(hid_t root, graph& g) {
     const data_set d = open_data(root, "edges", "/node");
     if (d.size > 2 * limits_.edges)
-      fail("/node", "edges", "has the shape " + text(d.shape) + ", more than " + std::to_string(limits_.edges) + " edges");
+      fail("/node", "edges",
+           "has the shape " + text(d.shape) + ", more than " + std::to_string(limits_.edges) + " edges");
     if (d.size == 0) return;
-    if (d.shape.size() != 2 || d.shape[1] != 2) fail("/node", "edges", "has the shape " + text(d.shape) + ", not [edges, 2]");
+    if (d.shape.size() != 2 || d.shape[1] != 2)
+      fail("/node", "edges", "has the shape " + text(d.shape) + ", not [edges, 2]");
     std::vector<std::string> ends = read_strings(d, "edges", "/node");
     for (std::size_t i = 0; i < ends.size(); i += 2) g.edges.emplace_back(std::move(ends[i]), std::move(ends[i + 1]));
   }
@@ -407,8 +415,8 @@ class nir_writer {
       check(H5Pset_chunk(options.id(), static_cast<int>(dims.size()), dims.data()));
       check(H5Pset_deflate(options.id(), 4));
     }
-    const hdf5_object data{check(H5Dcreate2(in, field.c_str(), stored, space.id(), H5P_DEFAULT, options.id(), H5P_DEFAULT)),
-                           H5Dclose};
+    const hdf5_object data{
+        check(H5Dcreate2(in, field.c_str(), stored, space.id(), H5P_DEFAULT, options.id(), H5P_DEFAULT)), H5Dclose};
     if (size > 0) check(H5Dwrite(data.id(), held, H5S_ALL, H5S_ALL, H5P_DEFAULT, values));
   }
 
@@ -427,7 +435,9 @@ class nir_writer {
   static void write_field(hid_t in, const std::string& field, const pair& value) {
     write_field(in, field, extents(value.begin(), value.end()));
   }
-  static void write_field(hid_t in, const std::string& field, std::int64_t value) { write_integers(in, field, {}, &value); }
+  static void write_field(hid_t in, const std::string& field, std::int64_t value) {
+    write_integers(in, field, {}, &value);
+  }
   static void write_field(hid_t in, const std::string& field, std::size_t value) {
     write_field(in, field, static_cast<std::int64_t>(value));
   }
@@ -439,10 +449,10 @@ class nir_writer {
 
 }  // namespace detail
 
-// A graph out of a file's content; `name` is what errors call it. Throws file_error naming it and the node or field where
-// the content is not HDF5, not a graph that nir/graph.hpp knows, beyond the limits, or makes no sense (see analyse).
-// Memory is bounded by the limits and by a multiple of the content, whatever it promises. HDF5 itself has had faults in
-// reading files made to harm it, so a file from a stranger wants a process of its own.
+// A graph out of a file's content; `name` is what errors call it. Throws file_error naming it and the node or field
+// where the content is not HDF5, not a graph that nir/graph.hpp knows, beyond the limits, or makes no sense (see
+// analyse). Memory is bounded by the limits and by a multiple of the content, whatever it promises. HDF5 itself has had
+// faults in reading files made to harm it, so a file from a stranger wants a process of its own.
 inline graph parse(std::span<const std::byte> content, const std::string& name, const read_limits& limits = {}) {
   graph g = [&] {
     const detail::in_hdf5 entered;
@@ -463,12 +473,13 @@ inline graph read(const std::filesystem::path& path, const read_limits& limits =
   if (size < 0 || !std::filesystem::is_regular_file(path)) throw file_error(path.string() + ": cannot be read.");
   std::vector<std::byte> content(static_cast<std::size_t>(size));
   stream.seekg(0);
-  if (!stream.read(reinterpret_cast<char*>(content.data()), size)) throw file_error(path.string() + ": cannot be read.");
+  if (!stream.read(reinterpret_cast<char*>(content.data()), size))
+    throw file_error(path.string() + ": cannot be read.");
   return parse(content, path.string(), limits);
 }
 
-// The content of a .nir file. Throws argument_error where the graph makes no sense (see analyse) or a name has a slash. The same graph makes
-// the same bytes, with the same version of HDF5.
+// The content of a .nir file. Throws argument_error where the graph makes no sense (see analyse) or a name has a slash.
+// The same graph makes the same bytes, with the same version of HDF5.
 inline std::vector<std::byte> bytes(const graph& g) {
   analyse(g);
   const detail::in_hdf5 entered;

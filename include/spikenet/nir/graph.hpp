@@ -22,8 +22,8 @@
 
 namespace spikenet::nir {
 
-using extents = std::vector<std::size_t>;   // of one item of a batch: [C, H, W] or [F]
-using pair = std::array<std::size_t, 2>;    // height, width
+using extents = std::vector<std::size_t>;  // of one item of a batch: [C, H, W] or [F]
+using pair = std::array<std::size_t, 2>;   // height, width
 
 // How a file holds the values of an array.
 enum class precision { single, twofold };
@@ -45,8 +45,8 @@ struct array {
   bool operator==(const array&) const = default;
 };
 
-// The nodes, with the names that the specification gives their fields. `fields` shows f each of them, and whether a file
-// may leave it out. dv/dt is what a neuron's membrane does between spikes; z is what it emits.
+// The nodes, with the names that the specification gives their fields. `fields` shows f each of them, and whether a
+// file may leave it out. dv/dt is what a neuron's membrane does between spikes; z is what it emits.
 
 struct input {
   static constexpr std::string_view type = "Input";
@@ -244,8 +244,8 @@ struct current_based_leaky_integrate_and_fire {
   }
 };
 
-using node = std::variant<input, output, linear, affine, conv2d, sum_pool2d, avg_pool2d, flatten, scale, threshold, delay,
-                          integrator, leaky_integrator, integrate_and_fire, leaky_integrate_and_fire,
+using node = std::variant<input, output, linear, affine, conv2d, sum_pool2d, avg_pool2d, flatten, scale, threshold,
+                          delay, integrator, leaky_integrator, integrate_and_fire, leaky_integrate_and_fire,
                           current_based_leaky_integrator, current_based_leaky_integrate_and_fire>;
 
 inline std::string_view type_of(const node& n) {
@@ -259,10 +259,10 @@ struct graph {
 
 // A graph, once it is known to make sense.
 struct analysis {
-  std::vector<std::string> order;                         // of the nodes: each after all that lead into it
-  std::map<std::string, std::vector<std::string>> into;   // the nodes that lead into each, in the order of the edges
-  std::map<std::string, std::vector<std::string>> out_of; // those that each leads into
-  std::map<std::string, extents> shapes;                  // of what each node gives
+  std::vector<std::string> order;                          // of the nodes: each after all that lead into it
+  std::map<std::string, std::vector<std::string>> into;    // the nodes that lead into each, in the order of the edges
+  std::map<std::string, std::vector<std::string>> out_of;  // those that each leads into
+  std::map<std::string, extents> shapes;                   // of what each node gives
 };
 
 namespace detail {
@@ -301,9 +301,7 @@ struct shape_rule {
   void require(bool holds, const std::string& problem) const {
     if (!holds) refuse(name, problem);
   }
-  void require_map() const {
-    require(in.size() == 3, "takes [C, H, W], but is given " + text(in));
-  }
+  void require_map() const { require(in.size() == 3, "takes [C, H, W], but is given " + text(in)); }
 
   std::size_t windows(std::size_t size, std::size_t kernel, std::size_t stride, std::size_t padding,
                       std::size_t dilation) const {
@@ -337,12 +335,13 @@ struct shape_rule {
     require_map();
     const extents& w = n.weight.shape;
     require(w.size() == 4, "has a weight of shape " + text(w) + ", not [out, in, height, width]");
-    require(n.groups > 0 && in[0] % n.groups == 0 && w[0] % n.groups == 0 && w[1] == in[0] / n.groups,
-            "has a weight of shape " + text(w) + " in " + std::to_string(n.groups) + " groups, but is given " + text(in));
+    require(
+        n.groups > 0 && in[0] % n.groups == 0 && w[0] % n.groups == 0 && w[1] == in[0] / n.groups,
+        "has a weight of shape " + text(w) + " in " + std::to_string(n.groups) + " groups, but is given " + text(in));
     require(n.input_shape.empty() || n.input_shape == extents{in[1], in[2]},
             "says that its input_shape is " + text(n.input_shape) + ", but is given " + text(in));
-    require(n.bias.shape == extents{w[0]}, "has a bias of shape " + text(n.bias.shape) + ", not [" +
-                                               std::to_string(w[0]) + "]");
+    require(n.bias.shape == extents{w[0]},
+            "has a bias of shape " + text(n.bias.shape) + ", not [" + std::to_string(w[0]) + "]");
     return {w[0], windows(in[1], w[2], n.stride[0], n.padding[0], n.dilation[0]),
             windows(in[2], w[3], n.stride[1], n.padding[1], n.dilation[1])};
   }
@@ -358,8 +357,9 @@ struct shape_rule {
     const std::int64_t last = n.end_dim < 0 ? n.end_dim + rank : n.end_dim;
     require(n.input_type.empty() || n.input_type == in,
             "says that its input_type is " + text(n.input_type) + ", but is given " + text(in));
-    require(n.start_dim >= -rank && n.end_dim >= -rank && first <= last && last < rank,
-            "flattens dimensions " + std::to_string(n.start_dim) + " to " + std::to_string(n.end_dim) + " of " + text(in));
+    require(
+        n.start_dim >= -rank && n.end_dim >= -rank && first <= last && last < rank,
+        "flattens dimensions " + std::to_string(n.start_dim) + " to " + std::to_string(n.end_dim) + " of " + text(in));
     extents out(in.begin(), in.begin() + first);
     out.push_back(1);
     for (std::int64_t i = first; i <= last; ++i) out.back() *= in[static_cast<std::size_t>(i)];
@@ -408,9 +408,10 @@ inline analysis analyse(const graph& g) {
       }
       if (size != values.values.size())
         refuse(node_name, "has a " + std::string(field) + " of shape " + text(values.shape) + " with " +
-                         std::to_string(values.values.size()) + " values");
+                              std::to_string(values.values.size()) + " values");
       for (const double value : values.values)
-        if (!std::isfinite(value)) refuse(node_name, "has a " + std::string(field) + " with a value that is not finite");
+        if (!std::isfinite(value))
+          refuse(node_name, "has a " + std::string(field) + " with a value that is not finite");
     });
   }
   std::set<std::pair<std::string_view, std::string_view>> seen;

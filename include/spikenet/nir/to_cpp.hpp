@@ -1,8 +1,8 @@
-// From a graph of the Neuromorphic Intermediate Representation, known only at run time, to a network, which is a type: the
-// text of a header that defines it, with its weights. examples/nir has the program.
+// From a graph of the Neuromorphic Intermediate Representation, known only at run time, to a network, which is a type:
+// the text of a header that defines it, with its weights. examples/nir has the program.
 //
-// A network of this library has one threshold and one decay for all neurons, which reset to 0, so each neuron's own scale
-// goes into the weights before it: with v = (v_threshold / Vth) u,
+// A network of this library has one threshold and one decay for all neurons, which reset to 0, so each neuron's own
+// scale goes into the weights before it: with v = (v_threshold / Vth) u,
 //
 //     v[t] = (1 - dt / tau) v[t-1] + dt / tau (v_leak + r x[t])      a spike where v > v_threshold, then v = 0
 //     u[t] = decay u[t-1] + Vth / v_threshold * dt / tau (v_leak + r x[t])                  u > Vth, then u = 0
@@ -29,11 +29,11 @@
 namespace spikenet::nir {
 
 struct cpp_options {
-  double dt = 1e-4;               // seconds that a timestep stands for
-  std::size_t timesteps = 10;     // the default of the network's argument
-  bool same_input = false;        // an image, the same at every timestep, and not a frame for each
+  double dt = 1e-4;            // seconds that a timestep stands for
+  std::size_t timesteps = 10;  // the default of the network's argument
+  bool same_input = false;     // an image, the same at every timestep, and not a frame for each
   std::string name_space = "model";
-  std::string source = {};        // what the header says that it was made from
+  std::string source = {};  // what the header says that it was made from
 };
 
 namespace detail {
@@ -73,14 +73,16 @@ class cpp_generator {
       }
     }
     const extents& shape = analysis_.shapes.at(first);
-    if (shape.size() != 1 && shape.size() != 3) refuse(first, "has the shape " + text(shape) + ", not [C, H, W] or [F]");
+    if (shape.size() != 1 && shape.size() != 3)
+      refuse(first, "has the shape " + text(shape) + ", not [C, H, W] or [F]");
     std::vector<cpp_layer> layers;
     // A vector is a map of one pixel.
     if (shape.size() == 1) layers.push_back({"spikenet::flatten", {}});
     const std::string end = walk(first, layers);
     if (end != last) refuse(end, "stands where the Output should");
     if (analysis_.shapes.at(last).size() != 1)
-      refuse(last, "has the shape " + text(analysis_.shapes.at(last)) + ", where a network gives one value for each class");
+      refuse(last,
+             "has the shape " + text(analysis_.shapes.at(last)) + ", where a network gives one value for each class");
     return print(shape, layers);
   }
 
@@ -88,9 +90,8 @@ class cpp_generator {
   void check_options() const {
     const std::string& n = options_.name_space;
     const auto letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; };
-    const bool good = !n.empty() && letter(n[0]) && std::all_of(n.begin(), n.end(), [&](char c) {
-      return letter(c) || (c >= '0' && c <= '9');
-    });
+    const bool good = !n.empty() && letter(n[0]) &&
+                      std::all_of(n.begin(), n.end(), [&](char c) { return letter(c) || (c >= '0' && c <= '9'); });
     if (!good) throw argument_error("nir: " + in_quotes(n) + " is no name for a namespace");
     if (!(options_.dt > 0) || !std::isfinite(options_.dt)) throw argument_error("nir: dt must be positive and finite");
     if (options_.timesteps == 0) throw argument_error("nir: a network needs at least 1 timestep");
@@ -100,23 +101,23 @@ class cpp_generator {
     return std::holds_alternative<leaky_integrate_and_fire>(n) || std::holds_alternative<integrate_and_fire>(n);
   }
 
+  static double threshold_of(const node& n) {
+    const auto* const lif = std::get_if<leaky_integrate_and_fire>(&n);
+    return lif ? lif->v_threshold[0] : std::get<integrate_and_fire>(n).v_threshold[0];
+  }
+
   // Threshold and decay of the network are those of the first neurons.
   void find_neurons() {
     for (const std::string& name : analysis_.order) {
       const node& n = graph_.nodes.at(name);
       if (!fires(n)) continue;
-      const auto& first = std::visit(
-          [&](const auto& v) -> const array& {
-            if constexpr (requires { v.v_threshold; }) return v.v_threshold;
-            throw argument_error("unreachable");
-          },
-          n);
-      if (threshold_ == 0) threshold_ = first[0];
+      if (!decay_) threshold_ = threshold_of(n);
       const discrete_neurons d = discretise(name, n);
       if (!decay_) decay_ = d.decay;
       if (std::abs(*decay_ - d.decay) > 1e-6)
-        refuse(name, "has neurons that keep " + number(d.decay) + " of their potential from one timestep to the next, " +
-                         "where others keep " + number(*decay_) + "; a network has one decay for all");
+        refuse(name, "has neurons that keep " + number(d.decay) +
+                         " of their potential from one timestep to the next, where others keep " + number(*decay_) +
+                         "; a network has one decay for all");
     }
     if (!decay_) throw argument_error("there are no neurons that fire: neither LIF nor IF");
   }
@@ -140,7 +141,8 @@ class cpp_generator {
       const double decay = 1 - dt / v->tau[0];
       for (const double tau : v->tau.values) {
         if (!(tau > 0)) refuse(name, "has a tau that is not positive");
-        if (std::abs(1 - dt / tau - decay) > 1e-6) refuse(name, "has neurons of different tau; a network has one decay for all");
+        if (std::abs(1 - dt / tau - decay) > 1e-6)
+          refuse(name, "has neurons of different tau; a network has one decay for all");
       }
       if (decay < -1e-6)
         refuse(name, "has a tau of " + number(v->tau[0]) + " s, shorter than the timestep dt of " + number(dt) + " s");
@@ -154,7 +156,8 @@ class cpp_generator {
       const std::size_t size = std::max({f->r.values.size(), f->v_threshold.values.size(), f->v_reset.values.size()});
       // Most write r = 1 for neurons that add up their input as it is, whatever dt is.
       set(
-          *f, 1.0, [&](std::size_t i) { return f->r[i] == 1 ? 1 : dt * f->r[i]; }, [](std::size_t) { return 0.0; }, size);
+          *f, 1.0, [&](std::size_t i) { return f->r[i] == 1 ? 1 : dt * f->r[i]; }, [](std::size_t) { return 0.0; },
+          size);
     }
     return d;
   }
@@ -174,7 +177,8 @@ class cpp_generator {
     return result;
   }
 
-  // From a node to where paths meet, which no single path goes beyond; the node there is returned and is not yet a layer.
+  // From a node to where paths meet, which no single path goes beyond; the node there is returned and is not yet a
+  // layer.
   std::string walk(std::string at, std::vector<cpp_layer>& layers) {
     while (true) {
       const auto& next = analysis_.out_of.at(at);
@@ -187,7 +191,8 @@ class cpp_generator {
         continue;
       }
       // Paths part and meet again: a residual block.
-      if (next.size() != 2) refuse(at, "leads into " + std::to_string(next.size()) + " nodes; residual blocks have 2 paths");
+      if (next.size() != 2)
+        refuse(at, "leads into " + std::to_string(next.size()) + " nodes; residual blocks have 2 paths");
       std::array<std::vector<cpp_layer>, 2> paths;
       std::array<std::string, 2> ends;
       for (std::size_t i = 0; i < 2; ++i) {
@@ -209,7 +214,8 @@ class cpp_generator {
 
   static std::string sequence_of(const std::vector<cpp_layer>& layers) {
     std::string text = "spikenet::sequence<";
-    for (std::size_t i = 0; i < layers.size(); ++i) text += (i > 0 ? ",\n                          " : "") + layers[i].text;
+    for (std::size_t i = 0; i < layers.size(); ++i)
+      text += (i > 0 ? ",\n                          " : "") + layers[i].text;
     return text + ">";
   }
 
@@ -219,7 +225,8 @@ class cpp_generator {
     std::vector<cpp_layer> joined;
     add_neurons(join, joined);
     cpp_layer block{"spikenet::residual<" + sequence_of(main) + ",\n                       " +
-                        (shortcut.empty() ? "spikenet::identity" : sequence_of(shortcut)) + ", " + sequence_of(joined) + ">",
+                        (shortcut.empty() ? "spikenet::identity" : sequence_of(shortcut)) + ", " + sequence_of(joined) +
+                        ">",
                     {}};
     for (auto* part : {&main, &joined, &shortcut})  // as a network counts them
       for (cpp_layer& layer : *part)
@@ -228,7 +235,8 @@ class cpp_generator {
     layers.push_back(std::move(block));
   }
 
-  // The scale of neurons that a weighted layer before them can take up: those that are its only taker, and take only it.
+  // The scale of neurons that a weighted layer before them can take up: those that are its only taker, and take only
+  // it.
   const discrete_neurons* behind(const std::string& name) {
     const auto& next = analysis_.out_of.at(name);
     if (next.size() != 1 || !fires(graph_.nodes.at(next[0])) || analysis_.into.at(next[0]).size() != 1) return nullptr;
@@ -252,7 +260,8 @@ class cpp_generator {
     if (std::holds_alternative<flatten>(n)) {
       if (analysis_.shapes.at(name).size() != 1)
         refuse(name, "gives " + text(analysis_.shapes.at(name)) + "; only flattening to one dimension is supported");
-      const bool is_vector = analysis_.shapes.at(analysis_.into.at(name)[0]).size() == 1 || pooled_to_vector_.contains(name);
+      const bool is_vector =
+          analysis_.shapes.at(analysis_.into.at(name)[0]).size() == 1 || pooled_to_vector_.contains(name);
       if (!is_vector) layers.push_back({"spikenet::flatten", {}});
       return;
     }
@@ -269,7 +278,8 @@ class cpp_generator {
   std::string named(const std::string& name, const std::string& layer) const {
     std::string shown;
     for (const char c : name) {
-      const bool good = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-' || c == '.';
+      const bool good = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+                        c == '-' || c == '.';
       shown += good ? c : '_';
     }
     return "spikenet::named<\"" + shown + "\", " + layer + ">";
@@ -285,8 +295,9 @@ class cpp_generator {
     if (c.stride[0] != 1) options += ", spikenet::stride<" + count(c.stride[0]) + ">";
     if (c.dilation[0] != 1) options += ", spikenet::dilation<" + count(c.dilation[0]) + ">";
     if (c.groups != 1) options += ", spikenet::groups<" + count(c.groups) + ">";
-    layers.push_back({named(name, "spikenet::conv2d<" + count(w[0]) + ", " + count(w[2]) + options + ", spikenet::with_bias>"),
-                      {{name + ".weight", std::move(weight)}, {name + ".bias", std::move(bias)}}});
+    layers.push_back(
+        {named(name, "spikenet::conv2d<" + count(w[0]) + ", " + count(w[2]) + options + ", spikenet::with_bias>"),
+         {{name + ".weight", std::move(weight)}, {name + ".bias", std::move(bias)}}});
   }
 
   void add_linear(const std::string& name, const array& w, const array* b, std::vector<cpp_layer>& layers) {
@@ -337,7 +348,9 @@ class cpp_generator {
     if (height != width || p.stride[0] != p.stride[1] || p.padding[0] != p.padding[1])
       refuse(name, "has a window, stride or padding that differs between height and width");
     if (mean && !padded) {
-      layers.push_back({named(name, "spikenet::avg_pool2d<" + count(height) + ", spikenet::stride<" + count(p.stride[0]) + ">>"), {}});
+      layers.push_back(
+          {named(name, "spikenet::avg_pool2d<" + count(height) + ", spikenet::stride<" + count(p.stride[0]) + ">>"),
+           {}});
       return;
     }
     // A convolution of each channel by itself.
@@ -370,55 +383,97 @@ class cpp_generator {
     return {buffer, end};
   }
 
+  // The text with every @KEY@ replaced.
+  static std::string filled_in(std::string text, const std::vector<std::pair<std::string, std::string>>& values) {
+    for (const auto& [key, value] : values)
+      for (std::size_t at = 0; (at = text.find(key, at)) != std::string::npos; at += value.size())
+        text.replace(at, key.size(), value);
+    return text;
+  }
+
+  // "0.5f, 1.f, 2e-05f", in lines.
+  static std::string list_of(const std::string& name, const std::vector<double>& values) {
+    std::string text;
+    std::size_t column = 0;
+    for (const double exact : values) {
+      const float value = static_cast<float>(exact);
+      if (!std::isfinite(value)) throw argument_error(in_quotes(name) + " has a value beyond single precision");
+      std::string item = number(value);
+      item += item.find_first_of(".e") == std::string::npos ? ".f" : "f";
+      if (!text.empty()) text += column + item.size() > 116 ? (column = 0, ",\n") : ", ";
+      column += item.size() + 2;
+      text += item;
+    }
+    return text;
+  }
+
   std::string print(const extents& shape, const std::vector<cpp_layer>& layers) const {
     const bool is_map = shape.size() == 3;
-    const std::string input_type = std::string(options_.same_input ? "spikenet::image<" : "spikenet::frames<") +
-                                   count(shape[0]) + ", " + count(is_map ? shape[1] : 1) + ", " +
-                                   count(is_map ? shape[2] : 1) + ">";
-    // A decay of 0.9 that came through single precision.
-    const double decay = std::abs(*decay_ - std::round(*decay_ * 1e6) / 1e6) < 1e-7 ? std::round(*decay_ * 1e6) / 1e6 : *decay_;
-
-    std::string out = "// Made by spikenet-nir to-cpp" + (options_.source.empty() ? "" : " from " + in_quotes(options_.source)) +
-                      ", for timesteps of " + number(options_.dt) + " s. Changes are lost when it is made again.\n#pragma once\n\n"
-                      "#include <algorithm>\n#include <cstddef>\n#include <iterator>\n#include <span>\n#include <spikenet/spikenet.hpp>\n\n"
-                      "namespace " + options_.name_space + " {\n\n"
-                      "inline constexpr spikenet::neuron neurons{.threshold = " + number(threshold_) + ", .decay = " + number(decay) +
-                      "};\n\n"
-                      "template <class Backend = spikenet::cpu<float>, std::size_t Timesteps = " + count(options_.timesteps) + ">\n"
-                      "using network =\n    spikenet::network<Backend, spikenet::timesteps<Timesteps>, " + input_type;
-    for (const cpp_layer& layer : layers) out += ",\n                      " + layer.text;
-    out += ">;\n\n// Of the network's tensors, in its order.\nnamespace values {\n";
-    std::size_t tensors = 0;
-    std::string copies;
+    std::string list, tensors, cases;
+    for (const cpp_layer& layer : layers) list += ",\n                      " + layer.text;
+    std::size_t tensor = 0;
     for (const cpp_layer& layer : layers) {
       for (const auto& [name, values] : layer.parameters) {
-        out += "// " + in_quotes(name) + "\ninline constexpr float tensor" + count(tensors) + "[]{";
-        std::size_t column = 0;
-        for (std::size_t i = 0; i < values.size(); ++i) {
-          const float value = static_cast<float>(values[i]);
-          if (!std::isfinite(value)) throw argument_error(in_quotes(name) + " has a value beyond single precision");
-          std::string item = number(value);
-          if (item.find_first_of(".e") == std::string::npos) item += '.';
-          item += i + 1 < values.size() ? "f," : "f";
-          column += item.size() + 1;
-          if (column > 118) out += '\n', column = item.size() + 1;
-          else if (i > 0) out += ' ';
-          out += item;
-        }
-        out += "};\n";
-        copies += "    case " + count(tensors) + ": copy(values::tensor" + count(tensors) + "); break;\n";
-        ++tensors;
+        const std::string variable = "tensor" + count(tensor);
+        tensors +=
+            "// " + in_quotes(name) + "\ninline constexpr float " + variable + "[]{" + list_of(name, values) + "};\n";
+        cases += "      case " + count(tensor) + ":\n        copy(values::" + variable + ");\n        break;\n";
+        ++tensor;
       }
     }
-    out += "}  // namespace values\n\n"
-           "// The network with these weights.\n"
-           "template <class Network = network<>>\nNetwork make() {\n  Network net{spikenet::seed{}, neurons};\n  std::size_t number = 0;\n"
-           "  net.for_each_tensor([&](const auto&, auto to) {\n"
-           "    [[maybe_unused]] const auto copy = [&](const auto& from) {\n"
-           "      std::transform(std::begin(from), std::end(from), to.begin(),\n"
-           "                     [](float v) { return static_cast<typename Network::scalar>(v); });\n    };\n"
-           "    switch (number++) {\n" + copies + "    }\n  });\n  return net;\n}\n\n}  // namespace " + options_.name_space + "\n";
-    return out;
+    // A decay that came through single precision is meant to be the short number beside it.
+    const double rounded = std::round(*decay_ * 1e6) / 1e6;
+    const double decay = std::abs(*decay_ - rounded) < 1e-7 ? rounded : *decay_;
+    return filled_in(
+        R"(// Made by spikenet-nir to-cpp@SOURCE@, for timesteps of @DT@ s. Changes are lost when it is made again.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <iterator>
+#include <spikenet/spikenet.hpp>
+
+namespace @NAMESPACE@ {
+
+inline constexpr spikenet::neuron neurons{.threshold = @THRESHOLD@, .decay = @DECAY@};
+
+template <class Backend = spikenet::cpu<float>, std::size_t Timesteps = @TIMESTEPS@>
+using network =
+    spikenet::network<Backend, spikenet::timesteps<Timesteps>, spikenet::@INPUT@@LAYERS@>;
+
+// Of the network's tensors, in its order.
+namespace values {
+@TENSORS@}  // namespace values
+
+// The network with these weights.
+template <class Network = network<>>
+Network make() {
+  Network net{spikenet::seed{}, neurons};
+  std::size_t number = 0;
+  net.for_each_tensor([&](const auto&, auto to) {
+    [[maybe_unused]] const auto copy = [&](const auto& from) {
+      std::transform(std::begin(from), std::end(from), to.begin(),
+                     [](float v) { return static_cast<typename Network::scalar>(v); });
+    };
+    switch (number++) {
+@CASES@    }
+  });
+  return net;
+}
+
+}  // namespace @NAMESPACE@
+)",
+        {{"@SOURCE@", options_.source.empty() ? "" : " from " + in_quotes(options_.source)},
+         {"@DT@", number(options_.dt)},
+         {"@NAMESPACE@", options_.name_space},
+         {"@THRESHOLD@", number(threshold_)},
+         {"@DECAY@", number(decay)},
+         {"@TIMESTEPS@", count(options_.timesteps)},
+         {"@INPUT@", (options_.same_input ? "image<" : "frames<") + count(shape[0]) + ", " +
+                         count(is_map ? shape[1] : 1) + ", " + count(is_map ? shape[2] : 1) + ">"},
+         {"@LAYERS@", list},
+         {"@CASES@", cases},
+         {"@TENSORS@", tensors}});
   }
 
   const graph& graph_;
@@ -432,8 +487,8 @@ class cpp_generator {
 
 }  // namespace detail
 
-// The text of a header: a type `network<Backend, Timesteps>` in a namespace, and `make()`, which gives it the weights. Its
-// layers have the names of the nodes, so that an observer (network::evaluate) sees the spikes of each. Throws
+// The text of a header: a type `network<Backend, Timesteps>` in a namespace, and `make()`, which gives it the weights.
+// Its layers have the names of the nodes, so that an observer (network::evaluate) sees the spikes of each. Throws
 // argument_error naming the node where the graph makes no sense (see analyse), or is not a chain of layers and residual
 // blocks that this library has, of neurons with one decay that reset to 0.
 inline std::string to_cpp(const graph& g, const cpp_options& options = {}) {
