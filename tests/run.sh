@@ -43,7 +43,7 @@ stage "clang, sanitizers: configure" \
   configure clang-sanitize sanitize "${few[@]}" -D SPIKENET_ISA_TESTS=OFF -D SPIKENET_INTEROP_TESTS=OFF \
   -D SPIKENET_GOLDEN_CASES=4x1
 stage "clang, sanitizers: build" build sanitize
-stage "clang, sanitizers: test" run sanitize --label-regex 'unit|gradient|golden|fuzz|nir'
+stage "clang, sanitizers: test" run sanitize --label-regex 'unit|gradient|golden|fuzz|nir|cuda'
 
 stage "clang, optimised: configure" configure clang clang "${few[@]}" -D SPIKENET_GOLDEN_CASES=4x2
 stage "clang, optimised: build" build clang --target isa_tests gradient_tests golden_check_4x2
