@@ -4,8 +4,8 @@
 //     using net_t = spikenet::dsrn<spikenet::cuda<float>, 128, 2>;
 //
 // Brings the layers, networks and training of <spikenet/spikenet.hpp> and dsrn with it, but neither the CPU backend nor
-// Eigen, which are not for nvcc: where one program has networks on both, they are in different source files. Link with cudart, cublasLt, cudnn and nvrtc, which cudnn-frontend wants
-// (CMake: spikenet::cuda). See docs/cuda.md.
+// Eigen, which are not for nvcc: where one program has networks on both, they are in different source files. Link with
+// cudart, cublasLt, cudnn and nvrtc, which cudnn-frontend wants (CMake: spikenet::cuda). See docs/cuda.md.
 #pragma once
 
 #if !defined(__CUDACC__)
@@ -28,7 +28,7 @@
 
 namespace spikenet {
 
-// Options: allow_tf32, autotune (backend/cuda/options.hpp), one_by_one (backend/options.hpp).
+// Options: allow_tf32, autotune (backend/cuda/options.hpp), step_graphs, one_by_one (backend/options.hpp).
 template <class Scalar, class... Options>
 using cuda = basic_cuda<Scalar, detail::cudnn_convolution<Scalar, Options...>,
                         detail::cublas_matrix_product<Scalar, Options...>, Options...>;
