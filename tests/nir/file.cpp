@@ -30,7 +30,7 @@ nir::graph one_of_each() {
     if (!last.empty()) g.edges.emplace_back(last, name);
     last = name;
   };
-  const nir::array map = nir::array::filled({2, 4, 4}, 0.1, nir::precision::twofold), vector = ones({3});
+  const nir::array map = nir::array::filled({2, 4, 4}, 0.1, nir::precision::f64), vector = ones({3});
   add("in", nir::input{{1, 8, 8}});
   add("conv", nir::conv2d{{8, 8}, ones({2, 1, 3, 3}), {1, 1}, {1, 1}, {1, 1}, 1, ones({2})});
   add("sum pool", nir::sum_pool2d{{2, 2}, {2, 2}, {0, 0}});
@@ -127,7 +127,7 @@ TEST_CASE("what may be left out or written in another way is read", "[nir]") {
   const auto& conv = std::get<nir::conv2d>(g.nodes.at("b"));
   CHECK(conv.padding == nir::pair{0, 1});
   CHECK(conv.stride == nir::pair{1, 1});
-  CHECK(conv.weight.stored == nir::precision::twofold);
+  CHECK(conv.weight.stored == nir::precision::f64);
   const auto& lif = std::get<nir::leaky_integrate_and_fire>(g.nodes.at("l"));
   CHECK(lif.v_reset == nir::array::filled({2, 1, 1}, 0));
   CHECK(lif.tau[1] == 0.5);

@@ -149,8 +149,8 @@ class graph_maker {
     if (stage.soft_reset) refuse(neurons_name, "resets by subtraction, which NIR has no node for");
     const auto& target = plan_.signals[stage.target];
     const extents shape = is_map ? extents{target.channels, target.height, target.width} : extents{target.channels};
-    // In twofold precision, so that a reader gets the decay back as it was.
-    const auto filled = [&](double value) { return array::filled(shape, value, precision::twofold); };
+    // In double precision, so that a reader gets the decay back as it was.
+    const auto filled = [&](double value) { return array::filled(shape, value, precision::f64); };
     std::string name;
     if (neurons_.decay == 1) {
       name = add(

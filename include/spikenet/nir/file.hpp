@@ -260,7 +260,7 @@ class nir_reader {
     if (d.kind != H5T_FLOAT && d.kind != H5T_INTEGER) fail(where, field, "is not numbers");
     if (d.size == 0) fail(where, field, "is empty");
     to.shape = d.shape;
-    to.stored = H5Tget_size(d.type.id()) > sizeof(float) ? precision::twofold : precision::single;
+    to.stored = H5Tget_size(d.type.id()) > sizeof(float) ? precision::f64 : precision::f32;
     to.values.resize(d.size);
     if (H5Dread(d.object.id(), H5T_NATIVE_DOUBLE, H5S_ALL, H5S_ALL, H5P_DEFAULT, to.values.data()) < 0)
       fail(where, field, "cannot be read");
@@ -442,7 +442,7 @@ class nir_writer {
     write_field(in, field, static_cast<std::int64_t>(value));
   }
   static void write_field(hid_t in, const std::string& field, const array& value) {
-    write_data(in, field, value.shape, value.stored == precision::single ? H5T_IEEE_F32LE : H5T_IEEE_F64LE,
+    write_data(in, field, value.shape, value.stored == precision::f32 ? H5T_IEEE_F32LE : H5T_IEEE_F64LE,
                H5T_NATIVE_DOUBLE, value.values.data());
   }
 };

@@ -26,15 +26,15 @@ using extents = std::vector<std::size_t>;  // of one item of a batch: [C, H, W] 
 using pair = std::array<std::size_t, 2>;   // height, width
 
 // How a file holds the values of an array.
-enum class precision { single, twofold };
+enum class precision { f32, f64 };
 
 // Row-major; shape [] is one value.
 struct array {
   extents shape;
   std::vector<double> values;
-  precision stored = precision::single;
+  precision stored = precision::f32;
 
-  static array filled(extents shape, double value, precision stored = precision::single) {
+  static array filled(extents shape, double value, precision stored = precision::f32) {
     std::size_t size = 1;
     for (const std::size_t extent : shape) size *= extent;
     return {std::move(shape), std::vector<double>(size, value), stored};

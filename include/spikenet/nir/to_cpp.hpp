@@ -428,10 +428,10 @@ class cpp_generator {
         R"(// Made by spikenet-nir to-cpp@SOURCE@, for timesteps of @DT@ s. Changes are lost when it is made again.
 #pragma once
 
-#include <algorithm>
-#include <cstddef>
-#include <iterator>
-#include <spikenet/spikenet.hpp>
+@INCLUDE@ <algorithm>
+@INCLUDE@ <cstddef>
+@INCLUDE@ <iterator>
+@INCLUDE@ <spikenet/spikenet.hpp>
 
 namespace @NAMESPACE@ {
 
@@ -463,7 +463,8 @@ Network make() {
 
 }  // namespace @NAMESPACE@
 )",
-        {{"@SOURCE@", options_.source.empty() ? "" : " from " + in_quotes(options_.source)},
+        {{"@INCLUDE@", "#include"},  // else it would pass for an include of this header
+         {"@SOURCE@", options_.source.empty() ? "" : " from " + in_quotes(options_.source)},
          {"@DT@", number(options_.dt)},
          {"@NAMESPACE@", options_.name_space},
          {"@THRESHOLD@", number(threshold_)},
