@@ -371,11 +371,12 @@ void run_block() {
 // ---- Device memory ----
 
 struct memory_of_device {
-  static constexpr std::size_t alignment = 256, reserved = std::size_t{1} << 36;
+  static constexpr std::size_t alignment = 256;
   std::map<char*, std::size_t> taken;
   std::size_t used = 0, limit = std::size_t{4} << 30;
   unsigned open = 0;  // how many may touch it
 #if !defined(HOST_CUDA_ADDRESS_SANITIZER)
+  static constexpr std::size_t reserved = std::size_t{1} << 36;
   char* base = nullptr;
   std::size_t end = 0;  // addresses are never given out twice
   const std::size_t page = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
