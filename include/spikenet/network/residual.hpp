@@ -144,7 +144,7 @@ class plain_residual {
   using in_value = held<Backend, In>;
   using out_value = held<Backend, output>;
 
-  static_assert(residual_branches_differ<typename sum::shape, typename branch::shape>::checked);
+  using branches = residual_branches_differ<typename sum::shape, typename branch::shape>;
   static_assert(branch::steps == sum::steps || branch::steps == 1,
                 "spikenet: a residual block whose shortcut spikes needs neurons in its main branch too");
 
@@ -208,6 +208,7 @@ class fused_residual {
   using output = typename stage::output;
   using shortcut_type = residual_shortcut<Backend, T, In, Shortcut>;
 
+  using branches = residual_branches_differ<typename norm_input::shape, typename shortcut_type::output::shape>;
   using norm_value = held<Backend, norm_input>;
   using in_value = held<Backend, In>;
   using out_value = held<Backend, output>;
@@ -295,7 +296,10 @@ struct residual : layer {
       : detail::composite,
         std::conditional_t<detail::residual_is_fusible<Backend, T, In, Main, Shortcut, Join>(),
                            std::type_identity<detail::fused_residual<Backend, T, In, Main, Shortcut, Join>>,
-                           std::type_identity<detail::plain_residual<Backend, T, In, Main, Shortcut, Join>>>::type {};
+                           std::type_identity<detail::plain_residual<Backend, T, In, Main, Shortcut, Join>>>::type {
+    // here and not in plain_residual, so that the message is a step nearer to the network
+    static_assert(module::branches::checked);
+  };
 };
 
 // The block of ResNet-18/34 with spiking neurons, two branches summed before the last neurons:
