@@ -4,9 +4,7 @@
 
 #include <cuda_runtime.h>
 
-#include <atomic>
 #include <cstddef>
-#include <cstdint>
 #include <memory>
 #include <string>
 #include <type_traits>
@@ -26,9 +24,6 @@ inline void check(cudaError_t status, const char* call, const std::string& about
                      " (" + cudaGetErrorName(status) + ")");
 }
 
-// How often memory was taken: what was noted of addresses before is worth nothing once this has changed.
-inline std::atomic<std::uint64_t> device_memory_generation{0};
-
 struct stream_deleter {
   using pointer = cudaStream_t;
   void operator()(cudaStream_t s) const noexcept { cudaStreamDestroy(s); }
@@ -37,16 +32,11 @@ struct event_deleter {
   using pointer = cudaEvent_t;
   void operator()(cudaEvent_t e) const noexcept { cudaEventDestroy(e); }
 };
-struct graph_deleter {
-  using pointer = cudaGraphExec_t;
-  void operator()(cudaGraphExec_t g) const noexcept { cudaGraphExecDestroy(g); }
-};
 struct pinned_deleter {
   void operator()(std::byte* memory) const noexcept { cudaFreeHost(memory); }
 };
 using unique_stream = std::unique_ptr<cudaStream_t, stream_deleter>;
 using unique_event = std::unique_ptr<cudaEvent_t, event_deleter>;
-using unique_graph = std::unique_ptr<cudaGraphExec_t, graph_deleter>;
 
 inline unique_stream make_stream() {
   cudaStream_t stream{};
@@ -121,7 +111,6 @@ class device_storage {
   // device where memory is taken, and only then.
   T* reserve(std::size_t count) {
     if (count > capacity_) {
-      ++detail::device_memory_generation;
       cudaFree(data_);  // which waits for whoever still uses it
       data_ = nullptr;
       capacity_ = 0;
