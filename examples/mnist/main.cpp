@@ -10,6 +10,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
+#include <filesystem>
 #include <limits>
 #include <new>
 #include <string>
@@ -58,6 +59,28 @@ const CLI::Validator file_name = accept("a name to give a directory", [](const s
   return !text.empty() && text != "." && text != ".." && text.find('/') == std::string::npos;
 });
 
+const CLI::Validator new_file =
+    accept("a file", [](const std::string& text) { return !text.empty() && text.back() != '/'; });
+
+void add_checkpoint_option(CLI::App& app, std::filesystem::path& checkpoint) {
+  app.add_option("--checkpoint", checkpoint, "The model.safetensors of a training")
+      ->required()
+      ->check(CLI::ExistingFile);
+}
+
+void add_test_data_option(CLI::App& app, std::filesystem::path& data) {
+  app.add_option("--data", data, "Directory with the test images and labels, plain or gzip")
+      ->check(CLI::ExistingDirectory);
+}
+
+void add_network_options(CLI::App& app, mnist::model_options& o) {
+  app.option_defaults()->group("Network");
+  app.add_option("--width", o.width, "Channels of the first blocks")->check(count);
+  app.add_option("--steps", o.steps, "Timesteps")->check(count);
+  app.add_option("--readout", o.readout, "Logits: the mean over time of the last layer's current or spikes")
+      ->check(CLI::IsMember({"mean_current", "mean_spikes"}));
+}
+
 // All but the values of the neurons, of which a sweep has several, and where a training goes.
 void add_training_options(CLI::App& app, mnist::train_options& o) {
   app.option_defaults()->group("Data");
@@ -69,11 +92,7 @@ void add_training_options(CLI::App& app, mnist::train_options& o) {
       ->check(whole_number(0, std::int64_t{mnist::image_height} - 1));
   app.add_option("--flip", o.flip, "Probability of mirroring a training image")->check(fraction);
 
-  app.option_defaults()->group("Network");
-  app.add_option("--width", o.model.width, "Channels of the first blocks")->check(count);
-  app.add_option("--steps", o.model.steps, "Timesteps")->check(count);
-  app.add_option("--readout", o.model.readout, "Logits: the mean over time of the last layer's current or spikes")
-      ->check(CLI::IsMember({"mean_current", "mean_spikes"}));
+  add_network_options(app, o.model);
 
   app.option_defaults()->group("Training");
   app.add_option("--epochs", o.epochs, "Passes over the training images")->check(whole_number(1, 1'000'000));
@@ -153,11 +172,7 @@ void add_import_options(CLI::App& app, mnist::import_options& o) {
   app.add_option("--from", o.from, "Whose it is; STBP-simple's is recognised by its names")
       ->check(CLI::IsMember({"spikingjelly", "stbp-simple"}));
   app.add_option("--out", o.out, "Directory for model.safetensors")->required()->check(directory);
-  app.option_defaults()->group("Network");
-  app.add_option("--width", o.model.width, "Channels of the first blocks")->check(count);
-  app.add_option("--steps", o.model.steps, "Timesteps")->check(count);
-  app.add_option("--readout", o.model.readout, "Logits: the mean over time of the last layer's current or spikes")
-      ->check(CLI::IsMember({"mean_current", "mean_spikes"}));
+  add_network_options(app, o.model);
   app.option_defaults()->group("What the file does not say, in the words of that library");
   app.add_option("--v_th", o.model.v_th, "Threshold of the neurons")->required()->check(positive);
   app.add_option("--tau", o.model.tau, "Of the neurons: SpikingJelly's time constant, STBP-simple's decay")
@@ -171,15 +186,12 @@ void add_import_options(CLI::App& app, mnist::import_options& o) {
 
 void add_firing_rates_options(CLI::App& app, mnist::firing_rates_options& o) {
   app.option_defaults()->group("Program");
-  app.add_option("--checkpoint", o.checkpoint, "The model.safetensors of a training")
-      ->required()
-      ->check(CLI::ExistingFile);
-  app.add_option("--data", o.data, "Directory with the test images and labels, plain or gzip")
-      ->check(CLI::ExistingDirectory);
+  add_checkpoint_option(app, o.checkpoint);
+  add_test_data_option(app, o.data);
   app.add_option("--sample", o.sample, "Look at this test image only, counted from 0 [all of them]")
       ->check(count_or_none);
   app.add_option("--out", o.out, "Directory for firing-rates.svg and firing-rates.png [the checkpoint's]")
-      ->check(accept("a directory", [](const std::string& text) { return !text.empty(); }));
+      ->check(directory);
   app.add_flag("--csv", o.csv, "Write firing-rates.csv there, too");
 }
 
@@ -198,11 +210,8 @@ void add_profile_options(CLI::App& app, mnist::profile_options& o) {
 
 void add_infer_options(CLI::App& app, mnist::infer_options& o) {
   app.option_defaults()->group("Program");
-  app.add_option("--checkpoint", o.checkpoint, "The model.safetensors of a training")
-      ->required()
-      ->check(CLI::ExistingFile);
-  app.add_option("--data", o.data, "Directory with the test images and labels, plain or gzip")
-      ->check(CLI::ExistingDirectory);
+  add_checkpoint_option(app, o.checkpoint);
+  add_test_data_option(app, o.data);
   app.add_option("--number", o.number, "What it computes with")->check(CLI::IsMember({"float", "double", "int8"}));
   app.add_option("--images", o.images, "Use only that many test images")->check(count);
   app.add_option("--batch", o.batch, "Images that are computed together")->check(count);
@@ -211,17 +220,15 @@ void add_infer_options(CLI::App& app, mnist::infer_options& o) {
   app.add_option("--early_exit", o.early_exit, "Stop an image as soon as its largest logit leads by that much")
       ->check(not_negative);
   app.add_option("--chart", o.chart, "File for a chart of accuracy over timesteps, as that margin varies")
-      ->check(accept("a file", [](const std::string& text) { return !text.empty() && text.back() != '/'; }));
+      ->check(new_file);
 }
 
 void add_export_options(CLI::App& app, mnist::export_options& o) {
   app.option_defaults()->group("Program");
-  app.add_option("--checkpoint", o.checkpoint, "The model.safetensors of a training")
-      ->required()
-      ->check(CLI::ExistingFile);
+  add_checkpoint_option(app, o.checkpoint);
   app.add_option("--header", o.header, "The file to write")
       ->required()
-      ->check(accept("a file", [](const std::string& text) { return !text.empty() && text.back() != '/'; }));
+      ->check(new_file);
   app.add_option("--number", o.number, "What it computes with; int8 takes the bytes of images")->check(CLI::IsMember({"float", "int8"}));
   app.add_option("--name", o.name, "Of its namespace");
 }
@@ -244,15 +251,12 @@ int main(int argc, char** argv) {
   mnist::test_options test_options;
   CLI::App& test = *app.add_subcommand("test", "Tests a network that train has saved");
   test.option_defaults()->group("Program");
-  test.add_option("--checkpoint", test_options.checkpoint, "The model.safetensors of a training")
-      ->required()
-      ->check(CLI::ExistingFile);
-  test.add_option("--data", test_options.data, "Directory with the test images and labels, plain or gzip")
-      ->check(CLI::ExistingDirectory);
+  add_checkpoint_option(test, test_options.checkpoint);
+  add_test_data_option(test, test_options.data);
   test.add_option("--test_batch_size", test_options.test_batch_size, "Images in a batch")->check(count);
   test.add_option("--report", test_options.report,
                   "Directory for the confusion matrix, a picture of the worst images, and a table of all")
-      ->check(accept("a directory", [](const std::string& text) { return !text.empty(); }));
+      ->check(directory);
 
   mnist::import_options import_options;
   CLI::App& import_command = *app.add_subcommand("import", "Makes a network of another library's weights");
