@@ -76,10 +76,11 @@ void share_among_steps(Backend& backend, std::size_t steps, std::size_t count, S
                    [=] SPIKENET_HOST_DEVICE(std::size_t i) { to[i] = static_cast<Real>(share * from[i % count]); });
 }
 
-// values[i] *= factor
 template <class Backend, class S>
-void multiply(Backend& backend, std::size_t count, S factor, S* values) {
-  backend.for_each(count, [=] SPIKENET_HOST_DEVICE(std::size_t i) { values[i] *= factor; });
+void scale(Backend& backend, std::size_t count, double factor, S* values) {
+  backend.for_each(count, [=] SPIKENET_HOST_DEVICE(std::size_t i) {
+    values[i] = static_cast<S>(static_cast<double>(values[i]) * factor);
+  });
 }
 
 // What Backend says the gradient of the loss is to be multiplied with; 1 where it says nothing.
@@ -188,9 +189,7 @@ class network {
                     {nullptr, batch});
     const detail::profile_scope timed(times_, detail::pass::backward, "update");
     if constexpr (is_mixed) {
-      if (loss_scale_ != 1) {
-        detail::multiply(backend_, arena_size_, static_cast<scalar>(1 / loss_scale_), gradients_.data());
-      }
+      if (loss_scale_ != 1) detail::scale(backend_, arena_size_, 1 / loss_scale_, gradients_.data());
     }
     if constexpr (!host_visible<Backend>) backend_.watch(arena_size_, gradients_.data());
     if constexpr (differentiates_on_device<Loss>) {
@@ -371,6 +370,7 @@ class network {
       throw argument_error("network: the loss scale must be a power of two, but is " + std::to_string(scale));
     }
     loss_scale_ = scale;
+    if constexpr (requires { backend_.forget_passes(); }) backend_.forget_passes();  // which have the one before in them
   }
 
   // From now on every pass adds the time of each layer to `times`, which must live as long; null: no more. The

@@ -16,7 +16,26 @@ struct allow_tf32;
 // rounded, may then differ from run to run.
 struct autotune;
 
+// Mixed precision: what layers hand to each other, the gradients by it, and what convolutions and products multiply, is
+// stored as Value, __half or __nv_bfloat16, in half of the memory; tensor cores multiply it several times faster. All is
+// computed and summed up in float. Parameters, their gradients, statistics, moments of optimizers, logits and the loss
+// stay float, and so do images as they are given to a network. See network::set_loss_scale, too.
+template <class Value>
+struct mixed;
+
 namespace detail {
+
+// What the real numbers between layers are stored as.
+template <class Scalar, class... Options>
+struct real_of_options {
+  using type = Scalar;
+};
+template <class Scalar, class Value, class... Rest>
+struct real_of_options<Scalar, mixed<Value>, Rest...> {
+  using type = Value;
+};
+template <class Scalar, class First, class... Rest>
+struct real_of_options<Scalar, First, Rest...> : real_of_options<Scalar, Rest...> {};
 
 template <class Option, class... Options>
 inline constexpr bool has_cuda_option = (std::same_as<Option, Options> || ...);
@@ -24,6 +43,8 @@ inline constexpr bool has_cuda_option = (std::same_as<Option, Options> || ...);
 // Those that spikenet::cuda knows.
 template <class Option>
 inline constexpr bool is_cuda_option = has_cuda_option<Option, one_by_one, allow_tf32, autotune>;
+template <class Value>
+inline constexpr bool is_cuda_option<mixed<Value>> = true;
 
 }  // namespace detail
 }  // namespace spikenet
