@@ -166,6 +166,15 @@ void check_operations(std::size_t rows) {
     check_rounded(in.values(device), hin, "tdbn_lif_backward");
     CHECK(test::error(moments.values(device), hmoments) < loose);
   }
+  device.template tdbn_lif_backward_input<dynamics, Steps, InSteps, C>(rows, k, dx.data(), dscale.data(), dshift.data(),
+                                                                       dgo.data(), dscale.data(), da.data(),
+                                                                       dshift.data(), in.data());
+  host.template tdbn_lif_backward<dynamics, Steps, InSteps, C>(rows, hk, hx.data(), hscale.data(), hshift.data(),
+                                                               static_cast<const double*>(nullptr), hmean.data(),
+                                                               hinverse.data(), hgo.data(), hin.data(), hmoments.data());
+  host.template channel_affine<C>(in_rows, hin.data(), hx.data(), hscale.data(), ha.data(), hshift.data(), hin.data());
+  check_rounded(in.values(device), hin, "tdbn_lif_backward_input");
+
   CHECK(in.within_bounds(device));
   CHECK(out.within_bounds(device));
 }

@@ -102,6 +102,18 @@ concept backend_stages = !B::fuses_stages || requires(B& b, std::size_t n, const
   b.template tdbn_lif_backward<detail::any_dynamics, 1, 1, 1>(n, k, x, p, p, x, p, p, x, y, sums);
 };
 
+// Optional: the gradient at a stage's neurons computed twice, for its sums and for what it contributes to that by the stage's
+// input, and never written.
+template <class B>
+inline constexpr bool recomputes_neurons = requires { requires B::recomputes_neurons; };
+
+template <class B>
+concept backend_recomputation = !recomputes_neurons<B> || requires(B& b, std::size_t n, const real_of<B>* x, real_of<B>* y,
+                                                                   const typename B::scalar* p,
+                                                                   const neuron_constants<typename B::scalar>& k) {
+  b.template tdbn_lif_backward_input<detail::any_dynamics, 1, 1, 1>(n, k, x, p, p, x, p, p, p, y);
+};
+
 // Optional: spikes held as bits between layers. Where packs_spikes is false or missing they are real numbers.
 template <class B>
 inline constexpr bool packs_spikes = requires { requires B::packs_spikes; };
@@ -130,7 +142,7 @@ concept backend_packed_stages = !packs_spikes<B> || !B::fuses_stages ||
 
 template <class B>
 concept backend = backend_memory<B> && backend_transfers<B> && backend_convolution<B> && backend_linear<B> && backend_normalisation<B> &&
-                  backend_neurons<B> && backend_stages<B> &&
+                  backend_neurons<B> && backend_stages<B> && backend_recomputation<B> &&
                   backend_spikes<B> && backend_packed_stages<B>;
 
 }  // namespace spikenet

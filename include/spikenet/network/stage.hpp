@@ -190,9 +190,15 @@ struct tdbn_lif_stage {
 
   void backward(context<Backend>& c, tensor<In, const in_value> x, tensor<output, const out_value>,
                 tensor<output, const real> gy, tensor<In, real> gx) {
-    real* gsum = gx ? gx.data : c.scratch.take(x.size());
-    backward_with_residual(c, x, gy, no_residual, gsum, gx);
-    if (!gx) c.scratch.give_back(1);
+    if constexpr (recomputes_neurons<Backend>) {
+      const profile_scope timed(c.times, pass::backward, joint_name);
+      const real_view<Backend, In> view(c, x);
+      named_device_errors<Backend>(&joint_name, [&] { backward_twice(c, *view, gy, gx); });
+    } else {
+      real* gsum = gx ? gx.data : c.scratch.take(x.size());
+      backward_with_residual(c, x, gy, no_residual, gsum, gx);
+      if (!gx) c.scratch.give_back(1);
+    }
   }
 
   // gsum [In]: the gradient at the neurons' input, which is the residual's too. gx and gy may be the same memory.
@@ -254,6 +260,16 @@ struct tdbn_lif_stage {
   }
 
  private:
+  // The gradient at the neurons' input is computed for its sums, and once more for gx.
+  void backward_twice(context<Backend>& c, tensor<In, const real> x, tensor<output, const real> gy, tensor<In, real> gx) {
+    backward_to_sum(c, x, gy, no_residual, nullptr);
+    const affine_gradient<In, real, scalar> parts = norm.affine(c, x, nullptr);
+    if (!gx) return;
+    c.backend.template tdbn_lif_backward_input<dynamics, T, In::steps, channels>(
+        x.step_size() / channels, c.neurons.template constants<scalar>(), x.data, norm.of_channels.scale(),
+        norm.of_channels.shift(), gy.data, parts.a, parts.b, parts.d, gx.data);
+  }
+
   // Writes gsum, and the sums [2, channels] of it that tdBN's backward pass needs.
   template <class Residual>
   void backward_to_sum(context<Backend>& c, tensor<In, const real> x, tensor<output, const real> gy,

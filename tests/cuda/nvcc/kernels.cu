@@ -20,6 +20,7 @@ void stage(backend<Real>& b, std::size_t n, const constants& k, const Real* in, 
   b.template channel_moments<C>(n, in, sums, sums);
   b.template tdbn_lif_forward<dynamics, 2, InSteps, C>(n, k, in, p, p, in, out);
   b.template tdbn_lif_backward<dynamics, 2, InSteps, C>(n, k, in, p, p, in, p, p, in, out, sums);
+  b.template tdbn_lif_backward_input<dynamics, 2, InSteps, C>(n, k, in, p, p, in, p, p, p, out);
   b.template channel_affine<C>(n, in, in, p, p, p, out);
   b.template normalisation_sums<C>(n, in, in, p, p, sums);
 }

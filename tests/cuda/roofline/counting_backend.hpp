@@ -60,7 +60,7 @@ class counting_backend {
   template <class T>
   using storage = spikenet::buffer<T>;
   static constexpr bool host_visible = false;
-  static constexpr bool fuses_stages = true;
+  static constexpr bool fuses_stages = true, recomputes_neurons = true;
   static constexpr double loss_scale = sizeof(Real) == sizeof(float) ? 1 : 1024;
 
   template <class T, class F>
@@ -159,6 +159,11 @@ class counting_backend {
                          const float*, const Real* residual, const float*, const float*, const Real*, Real* gu, double*) {
     kernels("tdbn_lif_backward", rows * C, InSteps + (residual ? T : 0) + T + (gu ? InSteps : 0), 2);
     counted_neurons() += static_cast<double>(rows * C * T);
+  }
+  template <class Dynamics, std::size_t T, std::size_t InSteps, std::size_t C>
+  void tdbn_lif_backward_input(std::size_t rows, const spikenet::neuron_constants<float>&, const Real*, const float*,
+                               const float*, const Real*, const float*, const float*, const float*, Real*) {
+    kernels("tdbn_lif_backward_input", rows * C, InSteps + T + InSteps, 1);
   }
 
  private:

@@ -76,6 +76,7 @@ class basic_cuda {
   static constexpr double loss_scale = std::same_as<real, __half> ? 1024 : 1;
   static constexpr bool host_visible = false;
   static constexpr bool fuses_stages = !(std::same_as<Options, one_by_one> || ...);
+  static constexpr bool recomputes_neurons = fuses_stages;
 
   // Memory; see docs/backend.md.
   template <class T, class F>
@@ -188,6 +189,14 @@ class basic_cuda {
         detail::cuda_kernels::tdbn_lif_backward<Dynamics, T, InSteps, Channels, Scalar, real>{
             rows * Channels, k, x, scale, shift, residual, mean, inverse_stddev, go, gu},
         write_sums<Channels, 2, double>{sums});
+  }
+  template <class Dynamics, std::size_t T, std::size_t InSteps, std::size_t Channels>
+  void tdbn_lif_backward_input(std::size_t rows, const neuron_constants<Scalar>& k, const real* x, const Scalar* scale,
+                               const Scalar* shift, const real* go, const Scalar* a, const Scalar* b, const Scalar* d,
+                               real* gx) {
+    for_each(rows * Channels,
+             detail::cuda_kernels::tdbn_lif_backward_input<Dynamics, T, InSteps, Channels, Scalar, real>{
+                 rows * Channels, k, x, scale, shift, go, a, b, d, gx});
   }
 
  private:

@@ -69,8 +69,8 @@ struct tdbn_lif_forward {
   }
 };
 
-// Writes gu [InSteps, rows, Channels], the gradient at the sum, and gives its part of the two sums that tdBN's backward
-// pass needs of it: see normalisation_sum.
+// Writes gu [InSteps, rows, Channels], the gradient at the sum, unless it is null, and gives its part of the two sums that
+// tdBN's backward pass needs of it: see normalisation_sum.
 template <class Dynamics, std::size_t T, std::size_t InSteps, std::size_t Channels, class S, class Real>
 struct tdbn_lif_backward {
   std::size_t size;
@@ -98,17 +98,46 @@ struct tdbn_lif_backward {
           [&](std::size_t t, S gradient) {
             total += gradient;
             if constexpr (InSteps == T) {
-              gu[t * size + i] = static_cast<Real>(gradient);
+              if (gu) gu[t * size + i] = static_cast<Real>(gradient);
               product += gradient * (static_cast<S>(x[t * size + i]) - m);
             }
           });
       plain += total;
       if constexpr (InSteps != T) {
-        gu[i] = static_cast<Real>(total);
+        if (gu) gu[i] = static_cast<Real>(total);
         product += total * (static_cast<S>(x[i]) - m);
       }
     }
     return {{static_cast<double>(plain), static_cast<double>(product * inverse_stddev[channel])}};
+  }
+};
+
+// gx = a gu + b x + d, the gradient by tdBN's input, where gu [InSteps, rows, Channels] is that at the neurons' input, which
+// is computed once more: that takes less time than to write it to memory and read it again. gx may be go where InSteps is T.
+template <class Dynamics, std::size_t T, std::size_t InSteps, std::size_t Channels, class S, class Real>
+struct tdbn_lif_backward_input {
+  std::size_t size;
+  neuron_constants<S> k;
+  const Real* x;
+  const S *scale, *shift;
+  const Real* go;
+  const S *a, *b, *d;
+  Real* gx;
+  SPIKENET_HOST_DEVICE void operator()(std::size_t i) const {
+    const std::size_t c = i % Channels;
+    const S slope = scale[c], offset = shift[c], by_gradient = a[c], by_input = b[c], constant = d[c];
+    const auto x_at = [&](std::size_t t) { return static_cast<S>(x[(InSteps == 1 ? 0 : t) * size + i]); };
+    S total{};
+    walk_backward<Dynamics, T, S>(
+        k, [&](std::size_t t) { return slope * x_at(t) + offset; },
+        [&](std::size_t t) { return static_cast<S>(go[t * size + i]); },
+        [&](std::size_t t, S gradient) {
+          total += gradient;
+          if constexpr (InSteps == T) {
+            gx[t * size + i] = static_cast<Real>(by_gradient * gradient + by_input * x_at(t) + constant);
+          }
+        });
+    if constexpr (InSteps != T) gx[i] = static_cast<Real>(by_gradient * total + by_input * x_at(0) + constant);
   }
 };
 
