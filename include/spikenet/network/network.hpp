@@ -182,25 +182,18 @@ class network {
       check_pass(true);
       result = judge_and_differentiate(labels, loss, gy);
     }
-
-    scratch_.clear();
-    context<Backend> c{backend_, scratch_, neurons_, true, times_};
-    chain_.backward(c, {input_.data(), batch}, {output_.data(), batch}, tensor<output, const real>{gy, batch},
-                    {nullptr, batch});
+    run_backward(batch, gy);
     const detail::profile_scope timed(times_, detail::pass::backward, "update");
-    if constexpr (is_mixed) {
-      if (loss_scale_ != 1) detail::scale(backend_, arena_size_, 1 / loss_scale_, gradients_.data());
-    }
-    if constexpr (!host_visible<Backend>) backend_.watch(arena_size_, gradients_.data());
     if constexpr (differentiates_on_device<Loss>) {
       const bool finite = check_pass(true);
       const std::span<const scalar> logits = fetch_logits();
       result = judge(logits, labels);
       result.loss = loss_of(labels, loss, logits);
-      if (!finite) find_bad_gradient();
+      if (!finite) run_backward_with_less(batch, gy);
     } else if (!gradients_are_finite()) {
-      find_bad_gradient();
+      run_backward_with_less(batch, gy);
     }
+    context<Backend> c{backend_, scratch_, neurons_, true};
     const auto update_statistics = [&]<class M>(detail::no_path, M& module) {
       if constexpr (requires { module.update_statistics(c, batch); }) module.update_statistics(c, batch);
     };
@@ -360,9 +353,9 @@ class network {
 
   // In mixed precision the gradient of the loss is multiplied by this before it goes back through the layers, so that what
   // is small is not lost where it is stored in few bits, and the gradients of the parameters are divided by it at the end:
-  // nobody else sees it. A power of two, for that rounds nothing; the backend's default is 1024 for half, which has few
-  // bits of exponent, and 1 for bfloat16. Where a step fails for gradients that are not finite (numeric_error), nothing
-  // has changed, and it may be taken again with a smaller one. Throws argument_error where it is no power of two.
+  // nobody else sees it. A power of two, for that rounds nothing; at first 1024 for half, which has few bits of exponent,
+  // and 1 for bfloat16. Where it makes gradients infinite the backward pass is run again with half of it, which stays.
+  // Throws argument_error where it is to be no power of two.
   double loss_scale() const noexcept { return loss_scale_; }
   void set_loss_scale(double scale) requires(!std::is_same_v<real_of<Backend>, scalar>) {
     int exponent = 0;
@@ -516,6 +509,38 @@ class network {
     chain_.forward(c, {in, size}, out);
   }
 
+  // gy [steps, N, classes]: the gradient at the last layer's output
+  void run_backward(std::size_t batch, const real* gy) {
+    scratch_.clear();
+    context<Backend> c{backend_, scratch_, neurons_, true, times_};
+    chain_.backward(c, {input_.data(), batch}, {output_.data(), batch}, tensor<output, const real>{gy, batch},
+                    {nullptr, batch});
+    if constexpr (is_mixed) {
+      if (loss_scale_ != 1) detail::scale(backend_, arena_size_, 1 / loss_scale_, gradients_.data());
+    }
+    if constexpr (!host_visible<Backend>) backend_.watch(arena_size_, gradients_.data());
+  }
+
+  // The gradients are not finite: back again, with half of the loss scale each time, until they are. Throws numeric_error
+  // where it has come down to 1, or there is none.
+  void run_backward_with_less(std::size_t batch, real* gy) {
+    if constexpr (is_mixed) {
+      while (loss_scale_ > 1) {
+        set_loss_scale(loss_scale_ / 2);
+        share_gradient(batch, gy);
+        run_backward(batch, gy);
+        if (gradients_are_finite()) return;
+      }
+    }
+    find_bad_gradient();
+  }
+
+  // gy, from that by the logits.
+  void share_gradient(std::size_t batch, real* gy) {
+    detail::share_among_steps(backend_, output::steps, batch * classes, static_cast<scalar>(loss_scale_),
+                              static_cast<const scalar*>(logits_gradient_.data()), gy);
+  }
+
   // Channels innermost; throws numeric_error where a value is not finite, or none once it is stored.
   void take_in(std::span<const scalar> images, std::size_t batch, std::size_t size, std::size_t first, real* in) {
     const detail::profile_scope timed(times_, detail::pass::forward, "input");
@@ -549,8 +574,7 @@ class network {
     scalar* const gradient = logits_gradient_.reserve(values);
     detail::fill(backend_, gradient, values,
                  [&](scalar* to) { result.loss = loss_of(labels, loss, logits, std::span<scalar>(to, values)); });
-    detail::share_among_steps(backend_, output::steps, values, static_cast<scalar>(loss_scale_),
-                              static_cast<const scalar*>(gradient), gy);
+    share_gradient(batch, gy);
     return result;
   }
 
@@ -577,8 +601,7 @@ class network {
     scalar* const gradient = logits_gradient_.reserve(values);
     detail::differentiate_items<classes>(backend_, batch, loss, static_cast<const scalar*>(logits_.data()),
                                          static_cast<const std::int32_t*>(on_device), gradient);
-    detail::share_among_steps(backend_, output::steps, values, static_cast<scalar>(loss_scale_),
-                              static_cast<const scalar*>(gradient), gy);
+    share_gradient(batch, gy);
   }
 
   // The loss, on the host; its gradient goes to `gradient`, or nowhere that matters.
