@@ -33,6 +33,7 @@ void every_kernel(backend<S>& b, std::size_t n, const spikenet::neuron_constants
   b.template channel_sums<256>(n, in, out);
   b.template channel_sums<10>(n, in, out);
   b.watch(n, in);
+  b.sum_of_squares(n, in);
 }
 
 template void every_kernel(backend<float>&, std::size_t, const spikenet::neuron_constants<float>&, const float*, float*,

@@ -57,7 +57,8 @@ using handle = std::unique_ptr<cudnnContext, handle_destroyer>;
 // Throws device_error, whose message has the convolution's shape and cuDNN's reason.
 template <class T, class... Options>
 class cudnn_convolution {
-  static_assert((is_cuda_option<Options> && ...), "spikenet: cuda takes the options allow_tf32, autotune, one_by_one");
+  static_assert((is_cuda_option<Options> && ...),
+                "spikenet: cuda takes the options allow_tf32, autotune, one_by_one, step_graphs");
   static_assert(std::same_as<T, float> || std::same_as<T, __half> || std::same_as<T, __nv_bfloat16>,
                 "spikenet: cuda computes in float, __half or __nv_bfloat16");
 
