@@ -7,6 +7,12 @@ target_compile_options(spikenet_project_options INTERFACE -Wall -Wextra -Wpedant
 if(SPIKENET_WERROR)
   target_compile_options(spikenet_project_options INTERFACE -Werror)
 endif()
+# The same for what nvcc compiles.
+add_library(spikenet_cuda_project_options INTERFACE)
+target_compile_options(spikenet_cuda_project_options INTERFACE $<$<COMPILE_LANGUAGE:CUDA>:-Xcompiler=-Wall,-Wextra>)
+if(SPIKENET_WERROR)
+  target_compile_options(spikenet_cuda_project_options INTERFACE $<$<COMPILE_LANGUAGE:CUDA>:-Werror=all-warnings>)
+endif()
 
 # spikenet_native: this machine's instruction set, where the compiler has a name for it.
 add_library(spikenet_native INTERFACE)

@@ -175,3 +175,33 @@ TEST_CASE("too little memory is an error that says how much", "[cuda]") {
   host_cuda::set_memory(std::size_t{4} << 30);
   CHECK(memory.reserve(1 << 19) != nullptr);
 }
+
+TEST_CASE("a graph runs when it is launched, as often as it is", "[cuda]") {
+  backend_type backend;
+  test::device_values<int> out(backend, std::vector<int>(1, 5));
+  const auto stream = detail::make_stream();
+  const auto graph = detail::record(
+      stream.get(), [&] { detail::launch(stream.get(), "test", dim3(1), dim3(3), 0, &count_up, out.data()); });
+  CHECK(out.values(backend)[0] == 5);
+  for (int i = 0; i < 2; ++i) detail::check(cudaGraphLaunch(graph.get(), stream.get()), "cudaGraphLaunch");
+  CHECK(out.values(backend)[0] == 11);
+}
+
+TEST_CASE("what a graph cannot hold spoils it", "[cuda]") {
+  const auto stream = detail::make_stream();
+  const auto event = detail::make_event();
+  device_storage<int> memory;
+  memory.reserve(2);
+  int value = 0;
+  const auto record = [&](auto pass) { return detail::record(stream.get(), pass); };
+  const std::string refused = ": operation not permitted when stream is capturing";
+  CHECK_THROWS_WITH(record([&] { memory.reserve(4); }), Contains("cudaMalloc") && Contains(refused));
+  memory.reserve(2);
+  CHECK_THROWS_WITH(record([&] { backend_type{}.download(memory.data(), 1, &value); }),
+                    Contains("cudaStreamSynchronize" + refused));
+  CHECK_THROWS_WITH(record([&] { detail::check(cudaEventSynchronize(event.get()), "waiting"); }),
+                    Contains("waiting" + refused));
+  // Where nobody looks at the status, the end of the capture tells.
+  CHECK_THROWS_WITH(record([&] { cudaStreamSynchronize(stream.get()); }), Contains("previous error during capture"));
+  CHECK(static_cast<bool>(record([] {})));
+}

@@ -1,6 +1,7 @@
 // Whole training steps on the CUDA backend, kernels, memory, copies and all, against the CPU backend.
 #include "spikenet/network/network.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -43,6 +44,7 @@ using small_t =
     network<Backend, timesteps<2>, image<1, 4, 4>, named<"conv1", conv2d<3, 3>>, named<"bn1", tdbn<>>,
             named<"spike", lif<>>, named<"block", basic_block<3>>, global_avg_pool, named<"fc", linear<3>>>;
 using small = small_t<device<>>;
+using with_graphs = small_t<device<step_graphs>>;
 
 const std::vector<std::int32_t> four{0, 1, 2, 1};
 std::vector<double> small_images(std::size_t count = 4, std::uint64_t seed = 1) {
@@ -59,6 +61,21 @@ struct squares_on_the_host {
       gradient[i] = 2 * logits[i];
     }
     return sum;
+  }
+};
+
+// A loss with a number of its own.
+struct scaled_error {
+  double factor;
+  template <class Scalar>
+  SPIKENET_HOST_DEVICE double of_item(std::size_t classes, const Scalar* logits, std::size_t label, double share,
+                                      Scalar* gradient) const {
+    return factor * mean_squared_error{}.of_item(classes, logits, label, factor * share, gradient);
+  }
+  template <class Scalar>
+  double operator()(std::size_t classes, std::span<const Scalar> logits, std::span<const std::int32_t> labels,
+                    std::span<Scalar> gradient) const {
+    return detail::mean_loss(*this, classes, logits, labels, gradient);
   }
 };
 
@@ -122,6 +139,20 @@ TEST_CASE("a loss that only the host knows trains the device", "[cuda]") {
   test::check_same(test::tensors(net), test::tensors(expected), "tensors");
   const auto a = expected.test_step(small_images(), four), b = net.test_step(small_images(), four);
   CHECK(b.loss == Approx(a.loss).epsilon(1e-12));
+}
+
+TEST_CASE("gradients on the device are clipped as on the CPU", "[cuda]") {
+  small_t<host> expected{seed{3}};
+  small net{seed{3}};
+  expected.compute_gradients(small_images(), four);
+  net.compute_gradients(small_images(), four);
+  const double norm = gradient_norm(expected);
+  CHECK(clip_gradients(net, 2 * norm) == Approx(norm).epsilon(1e-12));
+  test::check_same(test::gradients(net), test::gradients(expected), "gradients");
+  CHECK(clip_gradients(net, norm / 3) == Approx(norm).epsilon(1e-12));
+  CHECK(clip_gradients(expected, norm / 3) == Approx(norm).epsilon(1e-12));
+  test::check_same(test::gradients(net), test::gradients(expected), "gradients");
+  CHECK(gradient_norm(net) == Approx(norm / 3).epsilon(1e-12));
 }
 
 TEST_CASE("observers see what the device computes", "[cuda]") {
@@ -216,4 +247,83 @@ TEST_CASE("memory that is too small is reported with the layer and the bytes", "
   host_cuda::set_memory(std::size_t{4} << 30);
   CHECK(test::identical(before, test::tensors(net)));
   CHECK(std::isfinite(net.train_step(images, labels, adam{}).loss));
+}
+
+TEST_CASE("a step that is recorded as a graph gives the same bits, whatever comes between", "[cuda]") {
+  const auto train = [](auto& net) {
+    std::vector<double> losses;
+    const auto step = [&]<class Loss = softmax_cross_entropy>(std::span<const std::int32_t> labels, const Loss& loss = {}) {
+      const std::size_t n = losses.size() + 1;
+      const adam optimizer{.learning_rate = 1e-3 * static_cast<double>(n)};
+      losses.push_back(net.train_step(small_images(labels.size(), n), labels, optimizer, loss).loss);
+    };
+    const std::span<const std::int32_t> all(four);
+    for (int i = 0; i < 4; ++i) step(all);
+    step(all.first(2));
+    step(all);
+    profile times;
+    net.profile_into(&times);
+    step(all);
+    net.profile_into(nullptr);
+    CHECK(times.layers().size() > 5);
+    step(all);
+    net.evaluate(small_images(50, 9));  // takes memory, so that what was recorded is of no use
+    for (int i = 0; i < 3; ++i) step(all);
+    for (int i = 0; i < 2; ++i) step(all, mean_squared_error{});
+    for (int i = 0; i < 3; ++i) step(all, scaled_error{1.0 + i});
+    return losses;
+  };
+  const std::size_t none = host_cuda::graph_launches();
+  small plain{seed{3}};
+  const auto losses = train(plain);
+  CHECK(host_cuda::graph_launches() == none);
+  for (const bool deferred : {false, true}) {
+    CAPTURE(deferred);
+    const std::size_t graphs = host_cuda::graph_launches();
+    host_cuda::set_deferred(deferred);
+    with_graphs net{seed{3}};
+    CHECK(train(net) == losses);
+    CHECK(test::identical(test::tensors(plain), test::tensors(net)));
+    host_cuda::set_deferred(false);
+    // Where no memory was taken since the one before (as the optimizer does, once), the second of a kind is recorded; what
+    // comes between two of a kind leaves their graph.
+    CHECK(host_cuda::graph_launches() == graphs + (2 + 1 + 1) + 2 + 1);
+  }
+}
+
+TEST_CASE("a step that is a graph takes no memory, waits as any other, and says what is not finite", "[cuda]") {
+  small expected{seed{3}};
+  for (int i = 0; i < 4; ++i) expected.train_step(small_images(), four, adam{});
+  with_graphs net{seed{3}};
+  for (int i = 0; i < 2; ++i) net.train_step(small_images(), four, adam{});
+  const std::size_t memory = host_cuda::allocations(), waits = host_cuda::synchronisations();
+  const std::size_t graphs = host_cuda::graph_launches();
+  net.train_step(small_images(), four, adam{});
+  CHECK(host_cuda::allocations() == memory);
+  CHECK(host_cuda::synchronisations() == waits + 2);
+  const auto before = test::tensors(net);
+  auto images = small_images();
+  images[5] = 1e200;
+  CHECK_THROWS_WITH(net.train_step(images, four, adam{}), Catch::Matchers::StartsWith("bn1: the batch statistics of"));
+  CHECK(test::identical(before, test::tensors(net)));
+  CHECK(host_cuda::graph_launches() == graphs + 2);
+
+  with_graphs moved{std::move(net)};
+  moved.train_step(small_images(), four, adam{});
+  CHECK(test::identical(test::tensors(expected), test::tensors(moved)));
+  CHECK(host_cuda::graph_launches() == graphs + 3);
+}
+
+TEST_CASE("evaluation on the device waits for it at its end alone", "[cuda]") {
+  small net{seed{3}};
+  const auto images = small_images(200, 6);  // several slices
+  const auto logits = net.evaluate(images);
+  const std::vector<double> at_once(logits.begin(), logits.end());
+  host_cuda::set_deferred(true);
+  const std::size_t memory = host_cuda::allocations(), waits = host_cuda::synchronisations();
+  const auto later = net.evaluate(images);
+  CHECK(std::equal(at_once.begin(), at_once.end(), later.begin(), later.end()));
+  CHECK(host_cuda::allocations() == memory);
+  CHECK(host_cuda::synchronisations() == waits + 2);  // for what is not finite, and for the logits
+  host_cuda::set_deferred(false);
 }

@@ -1,5 +1,6 @@
 // Every operation of the CUDA backend against the CPU backend, with sizes that are multiples of nothing; in either order of
 // threads and blocks, which must not change a bit.
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstring>
@@ -189,4 +190,37 @@ TEST_CASE("what is not finite is noted, wherever it is, until it was asked for",
       CHECK(backend.all_finite());
     }
   }
+}
+
+TEST_CASE("the sum of the squares of an array", "[cuda]") {
+  cuda<float> backend;
+  for (const std::size_t count : {std::size_t{1}, std::size_t{1001}, std::size_t{70001}}) {
+    CAPTURE(count);
+    const auto values = test::normal<float>(count, 1, 0, 1e25);  // whose squares are beyond float
+    device_values<float> on_device(backend, values);
+    double expected = 0;
+    for (const float value : values) expected += static_cast<double>(value) * static_cast<double>(value);
+    CHECK(backend.sum_of_squares(count, static_cast<const float*>(on_device.data())) == Approx(expected).epsilon(1e-12));
+  }
+}
+
+TEST_CASE("the host writes what is next while the device works, and never over what is still to be copied", "[cuda]") {
+  cuda<float> backend;
+  constexpr std::size_t uploads = 6, size = 4;
+  std::vector<device_values<int>> targets;
+  for (std::size_t i = 0; i < uploads; ++i) targets.emplace_back(backend, std::vector<int>(size, 0));
+  host_cuda::set_deferred(true);
+  const std::size_t before = host_cuda::launches();
+  for (std::size_t i = 0; i < uploads; ++i) {
+    int* const at = targets[i].data();
+    backend.fill(at, size, [&](int* values) {
+      // The copy of two uploads ago must have been made; the kernel behind it need not have run.
+      CHECK(host_cuda::launches() == before + (i < 2 ? 0 : i - 2));
+      std::fill_n(values, size, static_cast<int>(10 * i));
+    });
+    backend.for_each(size, [=] SPIKENET_HOST_DEVICE(std::size_t k) { at[k] += 1; });
+  }
+  for (std::size_t i = 0; i < uploads; ++i)
+    CHECK(targets[i].values(backend) == std::vector<int>(size, static_cast<int>(10 * i + 1)));
+  host_cuda::set_deferred(false);
 }

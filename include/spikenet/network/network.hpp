@@ -173,16 +173,29 @@ class network {
     check_labels(labels);
     check_images(images, labels.size());
     const std::size_t batch = labels.size();
-    forward(images, batch, batch, 0, true);
+    take_in(images, batch, batch, 0);
     real* const gy = output_gradient_.reserve(output::steps * batch * classes);
+    training_batch_ = batch;
     step_result result;
     if constexpr (differentiates_on_device<Loss>) {
-      differentiate_on_device(labels, loss, gy);
+      take_in_labels(labels);
+      reserve_logits(batch);
+      const auto pass = [&] {
+        run_forward(batch, true);
+        differentiate_on_device(batch, loss, gy);
+        run_backward(batch, gy);
+      };
+      if constexpr (std::is_empty_v<Loss>) {
+        repeat(batch, &kind_of<Loss>, pass);
+      } else {
+        pass();  // the loss's own numbers may be others the next time
+      }
     } else {
+      run_forward(batch, true);
       check_pass(true);
       result = judge_and_differentiate(labels, loss, gy);
+      run_backward(batch, gy);
     }
-    run_backward(batch, gy);
     const detail::profile_scope timed(times_, detail::pass::backward, "update");
     if constexpr (differentiates_on_device<Loss>) {
       const bool finite = check_pass(true);
@@ -249,12 +262,13 @@ class network {
     for (std::size_t first = 0; first < batch; first += evaluation_slice) {
       const std::size_t size = std::min(evaluation_slice, batch - first);
       forward(images, batch, size, first, false);
-      check_pass(false);
       read_out(batch, first, size);
       if constexpr (!std::is_same_v<std::decay_t<Observer>, nobody>) {
+        check_pass(false);
         show_layers(size, false, observer);
       }
     }
+    check_pass(false);  // once: a device computes a slice while the host takes in the next
     return fetch_logits();
   }
 
@@ -309,6 +323,13 @@ class network {
   // All gradients in one array, for what concerns them as a whole; between tensors there may be zeros. Those of the
   // last compute_gradients or train_step.
   std::span<scalar> gradients() noexcept requires host_visible<Backend> { return {gradients_.data(), arena_size_}; }
+  // The same where the host does not see them: the sum of their squares, and all of them times a factor.
+  double sum_of_squared_gradients() requires(!host_visible<Backend>) {
+    return backend_.sum_of_squares(arena_size_, static_cast<const scalar*>(gradients_.data()));
+  }
+  void scale_gradients(double factor) requires(!host_visible<Backend>) {
+    detail::scale(backend_, arena_size_, factor, gradients_.data());
+  }
 
   // f(const tensor_info&, std::size_t moment, std::span<scalar> values) for what this type of optimizer remembers of
   // every trainable tensor: its moments 0 ... Optimizer::moments-1. Nothing where updates_by<Optimizer>() is 0.
@@ -499,14 +520,34 @@ class network {
 
   // Runs `size` of the `batch` images, from number `first` on.
   void forward(std::span<const scalar> images, std::size_t batch, std::size_t size, std::size_t first, bool training) {
-    const std::size_t values = input::steps * size * input::size;
-    real* const in = input_.reserve(values);
-    detail::fill(backend_, in, values, [&](real* to) { take_in(images, batch, size, first, to); });
-    const auto out = keep<output>(output_, size);
+    take_in(images, batch, size, first);
     if (training) training_batch_ = size;
+    run_forward(size, training);
+  }
+  void run_forward(std::size_t size, bool training) {
+    const auto out = keep<output>(output_, size);
     scratch_.clear();
     context<Backend> c{backend_, scratch_, neurons_, training, times_};
-    chain_.forward(c, {in, size}, out);
+    chain_.forward(c, {input_.data(), size}, out);
+  }
+  // Runs a pass, which for the same batch size and kind starts the same work with the same arguments: a backend may do again
+  // what it did the last time. Not where somebody wants to know how long each layer takes.
+  template <class F>
+  void repeat(std::size_t batch, const void* kind, F&& pass) {
+    if constexpr (requires { backend_.repeat(batch, kind, pass); }) {
+      if (!times_) return backend_.repeat(batch, kind, pass);
+    }
+    pass();
+  }
+
+  void take_in(std::span<const scalar> images, std::size_t batch, std::size_t size, std::size_t first) {
+    const std::size_t values = input::steps * size * input::size;
+    detail::fill(backend_, input_.reserve(values), values,
+                 [&](real* to) { take_in(images, batch, size, first, to); });
+  }
+  void take_in_labels(std::span<const std::int32_t> labels) {
+    detail::fill(backend_, labels_.reserve(labels.size()), labels.size(),
+                 [&](std::int32_t* to) { std::copy(labels.begin(), labels.end(), to); });
   }
 
   // gy [steps, N, classes]: the gradient at the last layer's output
@@ -592,15 +633,12 @@ class network {
 
   // The same gradient, of a loss that has of_item.
   template <class Loss>
-  void differentiate_on_device(std::span<const std::int32_t> labels, const Loss& loss, real* gy) {
-    const std::size_t batch = labels.size(), values = batch * classes;
-    std::int32_t* const on_device = labels_.reserve(batch);
-    detail::fill(backend_, on_device, batch,
-                 [&](std::int32_t* to) { std::copy(labels.begin(), labels.end(), to); });
+  void differentiate_on_device(std::size_t batch, const Loss& loss, real* gy) {
     read_out(batch, 0, batch);
+    const std::size_t values = batch * classes;
     scalar* const gradient = logits_gradient_.reserve(values);
     detail::differentiate_items<classes>(backend_, batch, loss, static_cast<const scalar*>(logits_.data()),
-                                         static_cast<const std::int32_t*>(on_device), gradient);
+                                         static_cast<const std::int32_t*>(labels_.data()), gradient);
     share_gradient(batch, gy);
   }
 
@@ -630,10 +668,14 @@ class network {
     }
   }
 
+  scalar* reserve_logits(std::size_t batch) {
+    logits_size_ = batch * classes;
+    return logits_.reserve(logits_size_);
+  }
+
   // Writes the logits of images first ... first+size-1 of the batch: the mean over the timesteps of the last output.
   void read_out(std::size_t batch, std::size_t first, std::size_t size) {
-    scalar* const logits = logits_.reserve(batch * classes);
-    logits_size_ = batch * classes;
+    scalar* const logits = reserve_logits(batch);
     scratch_.clear();
     context<Backend> c{backend_, scratch_, neurons_, false};
     const detail::real_view<Backend, output> last(c, tensor<output, const output_value>{output_.data(), size});

@@ -4,7 +4,8 @@
 //   const double norm = spikenet::clip_gradients(net, 1.0);
 //   net.update(optimizer);
 //
-// A network here is anything whose `gradients()` is a std::span of all its gradients.
+// A network here is anything whose `gradients()` is a std::span of all its gradients, or, where those are in a device's
+// memory, that has `sum_of_squared_gradients()` and `scale_gradients(factor)`.
 #pragma once
 
 #include <array>
@@ -15,11 +16,10 @@
 
 namespace spikenet {
 
-// The Euclidean norm of all gradients together. Summed in double and in an order of its own, so the bits are the same
-// at any number of threads. Throws numeric_error where it is not finite: squares overflow beyond 1e154.
-template <class Network>
-double gradient_norm(Network& net) {
-  const auto gradients = net.gradients();
+namespace detail {
+
+template <class Gradients>
+double sum_of_squares(const Gradients& gradients) {
   // Several sums: the additions need not wait for each other.
   constexpr std::size_t lanes = 8;
   std::array<double, lanes> sums{};
@@ -36,6 +36,21 @@ double gradient_norm(Network& net) {
   }
   double total = 0;
   for (const double sum : sums) total += sum;
+  return total;
+}
+
+}  // namespace detail
+
+// The Euclidean norm of all gradients together. Summed in double and in an order of its own, so the bits are the same
+// at any number of threads. Throws numeric_error where it is not finite: squares overflow beyond 1e154.
+template <class Network>
+double gradient_norm(Network& net) {
+  double total = 0;
+  if constexpr (requires { net.gradients(); }) {
+    total = detail::sum_of_squares(net.gradients());
+  } else {
+    total = net.sum_of_squared_gradients();
+  }
   if (!std::isfinite(total)) throw numeric_error("the norm of the gradients is not finite");
   return std::sqrt(total);
 }
@@ -51,8 +66,12 @@ double clip_gradients(Network& net, double max_norm) {
   const double norm = gradient_norm(net);
   if (norm > max_norm) {
     const double factor = max_norm / norm;
-    for (auto& gradient : net.gradients())
-      gradient = static_cast<typename Network::scalar>(static_cast<double>(gradient) * factor);
+    if constexpr (requires { net.gradients(); }) {
+      for (auto& gradient : net.gradients())
+        gradient = static_cast<typename Network::scalar>(static_cast<double>(gradient) * factor);
+    } else {
+      net.scale_gradients(factor);
+    }
   }
   return norm;
 }

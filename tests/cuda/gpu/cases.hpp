@@ -1,7 +1,8 @@
-// What the GPU's tests run, on any backend: the CPU's results by the C++ compiler (on_cpu.cpp), the GPU's by nvcc
-// (on_gpu.cu).
+// What the GPU's tests run, on any backend: the CPU's results by the C++ compiler (*on_cpu.cpp), the GPU's by nvcc
+// (*on_gpu.cu).
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -11,6 +12,7 @@
 #include <spikenet/layer/linear.hpp>
 #include <spikenet/layer/pooling.hpp>
 #include <spikenet/layer/tdbn.hpp>
+#include <spikenet/network/dsrn.hpp>
 #include <spikenet/network/network.hpp>
 #include <spikenet/network/residual.hpp>
 #include <spikenet/training/loss.hpp>
@@ -32,7 +34,7 @@ using small_network =
 inline constexpr std::size_t pixels = 12 * 12, classes = 10;
 
 struct batch {
-  std::vector<float> images;         // [N, 1, 12, 12]
+  std::vector<float> images;         // [N, 1, H, W]
   std::vector<std::int32_t> labels;  // [N]
 };
 
@@ -51,14 +53,19 @@ inline batch make_batch(std::size_t size, std::uint64_t seed) {
   return made;
 }
 
+struct named_values {
+  std::string name;
+  std::vector<float> values;
+};
+
 // What a network did with a batch.
 struct outcome {
   std::vector<float> logits;
   double loss = 0;
-  std::vector<std::string> names;                // of the parameters
-  std::vector<std::vector<float>> gradients;     // of each, of the batch
-  std::vector<std::vector<float>> updated;       // each after `steps` steps of training
-  std::vector<double> losses;                    // of each of those
+  std::vector<named_values> layers;     // what each put out, in their order
+  std::vector<named_values> gradients;  // of each parameter
+  std::vector<named_values> updated;    // each parameter after `steps` steps of training
+  std::vector<double> losses;           // of each of those
 };
 
 template <class Network>
@@ -68,20 +75,59 @@ outcome run(const batch& data, std::size_t steps) {
   result.loss = net.compute_gradients(data.images, data.labels).loss;
   const auto logits = net.logits();
   result.logits.assign(logits.begin(), logits.end());
-  net.for_each_parameter([&](const spikenet::tensor_info& info, std::span<float>, std::span<float> gradient) {
-    result.names.push_back(info.name);
-    result.gradients.emplace_back(gradient.begin(), gradient.end());
+  net.for_each_output([&](const std::string& name, const auto& output) {
+    result.layers.push_back({name, {output.data, output.data + output.size()}});
   });
-  const spikenet::adam optimizer{.learning_rate = 2e-3f};
+  net.for_each_parameter([&](const spikenet::tensor_info& info, std::span<float>, std::span<float> gradient) {
+    result.gradients.push_back({info.name, {gradient.begin(), gradient.end()}});
+  });
+  const spikenet::adam optimizer{.learning_rate = 2e-3};
   for (std::size_t i = 0; i < steps; ++i) {
     result.losses.push_back(net.train_step(data.images, data.labels, optimizer).loss);
   }
-  net.for_each_parameter([&](const spikenet::tensor_info&, std::span<float> values, std::span<float>) {
-    result.updated.emplace_back(values.begin(), values.end());
+  net.for_each_parameter([&](const spikenet::tensor_info& info, std::span<float> values, std::span<float>) {
+    result.updated.push_back({info.name, {values.begin(), values.end()}});
   });
   return result;
 }
 
 outcome run_on_cpu(const batch& data, std::size_t steps);
+
+// The residual network of 19 layers on images of MNIST.
+template <class Backend>
+using mnist_network = spikenet::dsrn<Backend, 4, 2>;
+
+// Of the bundled files: the first images of the training files, or of the test files.
+batch mnist_images(const std::string& files, std::size_t count);
+
+// What a network has learned.
+struct training_record {
+  std::vector<double> losses;     // of each step
+  double loss = 0, accuracy = 0;  // of the unseen images, running statistics taken anew from the training images
+};
+
+template <class Network>
+training_record train(const batch& data, const batch& unseen, std::size_t epochs, std::size_t batch_size) {
+  Network net{spikenet::seed{11}};
+  const spikenet::adam optimizer{.learning_rate = 2e-3};
+  const std::span<const float> images(data.images);
+  const std::span<const std::int32_t> labels(data.labels);
+  const std::size_t image_size = images.size() / labels.size();
+  training_record record;
+  for (std::size_t epoch = 0; epoch < epochs; ++epoch) {
+    for (std::size_t first = 0; first < labels.size(); first += batch_size) {
+      const std::size_t size = std::min(batch_size, labels.size() - first);
+      record.losses.push_back(net.train_step(images.subspan(first * image_size, size * image_size),
+                                             labels.subspan(first, size), optimizer).loss);
+    }
+  }
+  net.recalibrate(images, 1);
+  const auto result = net.test_step(unseen.images, unseen.labels);
+  record.loss = result.loss;
+  record.accuracy = result.accuracy();
+  return record;
+}
+
+training_record train_on_cpu(const batch& data, const batch& unseen, std::size_t epochs, std::size_t batch_size);
 
 }  // namespace gpu_tests

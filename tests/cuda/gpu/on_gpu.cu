@@ -6,17 +6,12 @@
 #include <string>
 
 #include "cases.hpp"
+#include "checks.hpp"
 
 namespace {
 
+using gpu_tests::expect, gpu_tests::named_values;
 using network = gpu_tests::small_network<spikenet::cuda<float>>;
-
-int failures = 0;
-void expect(bool holds, const std::string& what) {
-  if (holds) return;
-  ++failures;
-  std::printf("FAILED: %s\n", what.c_str());
-}
 
 // The largest difference, in parts of the largest value.
 double difference(const std::vector<float>& a, const std::vector<float>& b) {
@@ -28,19 +23,44 @@ double difference(const std::vector<float>& a, const std::vector<float>& b) {
   return largest > 0 ? apart / largest : apart;
 }
 
+// The share of values that are further apart than rounding carries them: spikes that turned over, and what they reach.
+double share_apart(const std::vector<float>& a, const std::vector<float>& b) {
+  const auto magnitude = [](float value) { return std::abs(value); };
+  float largest = 0;
+  for (const float value : a) largest = std::max(largest, magnitude(value));
+  std::size_t apart = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) apart += magnitude(a[i] - b[i]) > 1e-4f * largest ? 1 : 0;
+  return static_cast<double>(apart) / static_cast<double>(a.size());
+}
+
+void expect_same_bits(const std::vector<named_values>& a, const std::vector<named_values>& b, const std::string& what) {
+  expect(a.size() == b.size(), what + ": their number");
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    expect(a[i].name == b[i].name && a[i].values == b[i].values, a[i].name + ": " + what);
+  }
+}
+
 // float rounds differently where sums are taken in another order, and a spike that turns over for it moves the rest: the
 // bounds are for that. Which batch it is was chosen before there was a GPU to run it on.
 void parity() {
   const gpu_tests::batch data = gpu_tests::make_batch(40, 3);
   const gpu_tests::outcome cpu = gpu_tests::run_on_cpu(data, 3), gpu = gpu_tests::run<network>(data, 3);
   const gpu_tests::outcome again = gpu_tests::run<network>(data, 3);
-  expect(difference(cpu.logits, gpu.logits) < 1e-2, "logits: " + std::to_string(difference(cpu.logits, gpu.logits)));
-  for (std::size_t i = 0; i < cpu.names.size(); ++i) {
-    const double apart = difference(cpu.gradients[i], gpu.gradients[i]);
-    expect(apart < 5e-2, cpu.names[i] + ": its gradient: " + std::to_string(apart));
-    expect(gpu.gradients[i] == again.gradients[i], cpu.names[i] + ": its gradient is not the same in a second run");
-    expect(gpu.updated[i] == again.updated[i], cpu.names[i] + " after 3 steps is not the same in a second run");
+  expect(cpu.layers.size() == gpu.layers.size(), "the number of layers");
+  for (std::size_t i = 0; i < cpu.layers.size(); ++i) {
+    const double apart = share_apart(cpu.layers[i].values, gpu.layers[i].values);
+    expect(cpu.layers[i].name == gpu.layers[i].name && cpu.layers[i].values.size() == gpu.layers[i].values.size(),
+           cpu.layers[i].name + ": its name and size");
+    expect(apart < (i == 0 ? 1e-9 : 1e-2), cpu.layers[i].name + ": apart in a share of " + std::to_string(apart));
   }
+  expect(difference(cpu.logits, gpu.logits) < 1e-2, "logits: " + std::to_string(difference(cpu.logits, gpu.logits)));
+  for (std::size_t i = 0; i < cpu.gradients.size(); ++i) {
+    const double apart = difference(cpu.gradients[i].values, gpu.gradients[i].values);
+    expect(apart < 5e-2, cpu.gradients[i].name + ": its gradient: " + std::to_string(apart));
+  }
+  expect_same_bits(gpu.layers, again.layers, "its output is not the same in a second run");
+  expect_same_bits(gpu.gradients, again.gradients, "its gradient is not the same in a second run");
+  expect_same_bits(gpu.updated, again.updated, "after 3 steps it is not the same in a second run");
   for (std::size_t i = 0; i < cpu.losses.size(); ++i) {
     expect(std::abs(cpu.losses[i] - gpu.losses[i]) < 2e-2 * cpu.losses[i],
            "loss " + std::to_string(i) + ": " + std::to_string(gpu.losses[i]) + ", on the CPU " +
@@ -48,10 +68,20 @@ void parity() {
   }
 }
 
+// Steps that are started as a graph compute what those do whose kernels are started one by one.
+void graphs() {
+  using with_graphs = gpu_tests::small_network<spikenet::cuda<float, spikenet::step_graphs>>;
+  const gpu_tests::batch data = gpu_tests::make_batch(40, 3);
+  const gpu_tests::outcome plain = gpu_tests::run<network>(data, 6), recorded = gpu_tests::run<with_graphs>(data, 6);
+  expect_same_bits(plain.gradients, recorded.gradients, "its gradient");
+  expect_same_bits(plain.updated, recorded.updated, "after 6 steps");
+  expect(plain.losses == recorded.losses, "the losses");
+}
+
 // It learns, and what it has learned holds for images it has not seen.
 void training() {
   network net{spikenet::seed{1}};
-  const spikenet::adam optimizer{.learning_rate = 2e-3f};
+  const spikenet::adam optimizer{.learning_rate = 2e-3};
   for (std::uint64_t step = 0; step < 150; ++step) {
     const gpu_tests::batch data = gpu_tests::make_batch(50, 100 + step);
     net.train_step(data.images, data.labels, optimizer);
@@ -71,7 +101,7 @@ std::size_t free_memory() {
 // Memory is taken in the first step, and given back with the network.
 void memory() {
   const gpu_tests::batch data = gpu_tests::make_batch(40, 3), smaller = gpu_tests::make_batch(10, 4);
-  const spikenet::adam optimizer{.learning_rate = 2e-3f};
+  const spikenet::adam optimizer{.learning_rate = 2e-3};
   {
     network first{spikenet::seed{1}};  // the context and the libraries keep what they take
     first.train_step(data.images, data.labels, optimizer);
@@ -90,13 +120,22 @@ void memory() {
   expect(free_memory() >= before, "a network does not give back " + std::to_string(before - free_memory()) + " bytes");
 }
 
+struct test_case {
+  const char* name;
+  void (*run)();
+};
+constexpr test_case cases[] = {
+    {"parity", parity}, {"graphs", graphs}, {"training", training}, {"mixed", gpu_tests::mixed}, {"mnist", gpu_tests::mnist},
+    {"memory", memory}};
+
 }  // namespace
 
 int main(int argc, char** argv) {
   const std::string name = argc > 1 ? argv[1] : "";
-  void (*const test)() = name == "parity" ? parity : name == "training" ? training : name == "memory" ? memory : nullptr;
-  if (!test) {
-    std::fprintf(stderr, "usage: cuda_gpu parity|training|memory\n");
+  const auto* const chosen =
+      std::find_if(std::begin(cases), std::end(cases), [&](const test_case& c) { return name == c.name; });
+  if (chosen == std::end(cases)) {
+    std::fprintf(stderr, "usage: cuda_gpu parity|graphs|training|mixed|mnist|memory\n");
     return 2;
   }
   if (const auto reason = spikenet::why_no_cuda_device()) {
@@ -104,9 +143,9 @@ int main(int argc, char** argv) {
     return 77;
   }
   try {
-    test();
+    chosen->run();
   } catch (const std::exception& e) {
     expect(false, e.what());
   }
-  return failures ? 1 : 0;
+  return gpu_tests::failures ? 1 : 0;
 }

@@ -39,6 +39,7 @@ void every_kernel(backend<Real>& b, std::size_t n, const constants& k, const Rea
   b.template channel_sums<256>(n, in, gradient);
   b.template channel_sums<10>(n, in, gradient);
   b.watch(n, p);
+  b.sum_of_squares(n, p);
   spikenet::detail::launch(nullptr, "", dim3(1), dim3(1), 0, &spikenet::detail::transpose_filter<float, Real>, n, n, n, p, out);
   spikenet::detail::launch(nullptr, "", dim3(1), dim3(1), 0, &spikenet::detail::transpose_filter<Real, float>, n, n, n, in,
                            gradient);

@@ -10,6 +10,7 @@
 #include <deque>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -197,7 +198,7 @@ struct block {
 
 order the_order = order::ascending;
 bool deferred = false;
-std::size_t launch_count = 0, allocation_count = 0, synchronisation_count = 0;
+std::size_t launch_count = 0, graph_launch_count = 0, allocation_count = 0, synchronisation_count = 0;
 
 block running;
 fibre* current = nullptr;
@@ -441,17 +442,29 @@ struct memory_of_device {
 
 // ---- Streams: one queue for all ----
 
+using work_list = std::vector<std::function<void()>>;
+
 std::deque<std::function<void()>> queue;
-std::vector<std::function<void()>>* capturing = nullptr;
+std::uint64_t begun = 0;  // how much of what was queued
+std::optional<work_list> capture;
+bool capture_is_valid = true;
 unsigned devices = 1;
 int chosen_device = 0;
 
-void catch_up() {
-  while (!queue.empty()) {
+std::uint64_t queued() { return begun + queue.size(); }
+// Does what was queued before that.
+void catch_up(std::uint64_t until = queued()) {
+  while (begun < until) {
     const std::function<void()> work = std::move(queue.front());
     queue.pop_front();
+    ++begun;
     work();
   }
+}
+// Whether a graph is being captured, which then comes to nothing: what asks must not be done meanwhile.
+bool spoils_capture() {
+  if (capture) capture_is_valid = false;
+  return capture.has_value();
 }
 
 }  // namespace
@@ -464,6 +477,7 @@ void set_deferred(bool d) {
 void set_memory(std::size_t bytes) { device.limit = bytes; }
 void set_devices(int n) { devices = static_cast<unsigned>(n); }
 std::size_t launches() { return launch_count; }
+std::size_t graph_launches() { return graph_launch_count; }
 std::size_t allocations() { return allocation_count; }
 std::size_t synchronisations() { return synchronisation_count; }
 
@@ -475,8 +489,8 @@ device_code::~device_code() {
 }
 
 void submit(std::function<void()> work) {
-  if (capturing) {
-    capturing->push_back(std::move(work));
+  if (capture) {
+    capture->push_back(std::move(work));
   } else if (deferred) {
     queue.push_back(std::move(work));
   } else {
@@ -589,6 +603,9 @@ const char* cudaGetErrorName(cudaError_t e) {
     case cudaErrorNoDevice: return "cudaErrorNoDevice";
     case cudaErrorInvalidDevice: return "cudaErrorInvalidDevice";
     case cudaErrorLaunchFailure: return "cudaErrorLaunchFailure";
+    case cudaErrorStreamCaptureUnsupported: return "cudaErrorStreamCaptureUnsupported";
+    case cudaErrorStreamCaptureInvalidated: return "cudaErrorStreamCaptureInvalidated";
+    case cudaErrorIllegalState: return "cudaErrorIllegalState";
   }
   return "unknown";
 }
@@ -599,6 +616,8 @@ const char* cudaGetErrorString(cudaError_t e) {
     case cudaErrorInvalidConfiguration: return "invalid configuration argument";
     case cudaErrorNoDevice: return "no CUDA-capable device is detected";
     case cudaErrorInvalidDevice: return "invalid device ordinal";
+    case cudaErrorStreamCaptureUnsupported: return "operation not permitted when stream is capturing";
+    case cudaErrorStreamCaptureInvalidated: return "operation failed due to a previous error during capture";
     default: return "invalid argument";
   }
 }
@@ -627,14 +646,14 @@ cudaError_t cudaMemGetInfo(std::size_t* free, std::size_t* total) {
   return cudaSuccess;
 }
 cudaError_t cudaDeviceSynchronize() {
+  if (spoils_capture()) return cudaErrorStreamCaptureUnsupported;
   ++synchronisation_count;
-  if (capturing) return cudaErrorInvalidValue;
   catch_up();
   return cudaSuccess;
 }
 
 cudaError_t cudaMalloc(void** memory, std::size_t bytes) {
-  if (capturing) return cudaErrorInvalidValue;
+  if (spoils_capture()) return cudaErrorStreamCaptureUnsupported;
   *memory = nullptr;
   if (devices == 0) return cudaErrorNoDevice;
   ++allocation_count;
@@ -643,14 +662,17 @@ cudaError_t cudaMalloc(void** memory, std::size_t bytes) {
 }
 cudaError_t cudaFree(void* memory) {
   if (!memory) return cudaSuccess;
+  if (spoils_capture()) return cudaErrorStreamCaptureUnsupported;
   catch_up();
   return device.give_back(static_cast<char*>(memory)) ? cudaSuccess : cudaErrorInvalidValue;
 }
 cudaError_t cudaHostAlloc(void** memory, std::size_t bytes, unsigned) {
+  if (spoils_capture()) return cudaErrorStreamCaptureUnsupported;
   *memory = std::malloc(std::max<std::size_t>(1, bytes));
   return *memory ? cudaSuccess : cudaErrorMemoryAllocation;
 }
 cudaError_t cudaFreeHost(void* memory) {
+  if (spoils_capture()) return cudaErrorStreamCaptureUnsupported;
   catch_up();
   std::free(memory);
   return cudaSuccess;
@@ -671,12 +693,14 @@ cudaError_t cudaMemsetAsync(void* to, int value, std::size_t bytes, cudaStream_t
 }
 
 struct CUstream_st {};
-struct CUevent_st {};
+struct CUevent_st {
+  std::uint64_t after = 0;  // what was queued before it was recorded
+};
 struct CUgraph_st {
-  std::vector<std::function<void()>> work;
+  work_list work;
 };
 struct CUgraphExec_st {
-  std::vector<std::function<void()>> work;
+  work_list work;
 };
 
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) {
@@ -698,28 +722,35 @@ cudaError_t cudaEventDestroy(cudaEvent_t event) {
   delete event;
   return cudaSuccess;
 }
-cudaError_t cudaEventRecord(cudaEvent_t, cudaStream_t) { return cudaSuccess; }
-cudaError_t cudaEventSynchronize(cudaEvent_t) {
-  if (!capturing) catch_up();
+cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t) {
+  if (spoils_capture()) return cudaErrorStreamCaptureUnsupported;  // a real one would become part of the graph
+  event->after = queued();
+  return cudaSuccess;
+}
+cudaError_t cudaEventSynchronize(cudaEvent_t event) {
+  if (spoils_capture()) return cudaErrorStreamCaptureUnsupported;
+  catch_up(event->after);
   return cudaSuccess;
 }
 
 cudaError_t cudaStreamBeginCapture(cudaStream_t, cudaStreamCaptureMode) {
-  if (capturing) return cudaErrorInvalidValue;
-  capturing = &(new CUgraph_st)->work;
+  if (capture) return cudaErrorIllegalState;
+  capture.emplace();
+  capture_is_valid = true;
   return cudaSuccess;
 }
 cudaError_t cudaStreamEndCapture(cudaStream_t, cudaGraph_t* graph) {
-  if (!capturing) return cudaErrorInvalidValue;
-  *graph = reinterpret_cast<CUgraph_st*>(capturing);  // its first member
-  capturing = nullptr;
-  return cudaSuccess;
+  if (!capture) return cudaErrorIllegalState;
+  *graph = capture_is_valid ? new CUgraph_st{std::move(*capture)} : nullptr;
+  capture.reset();
+  return capture_is_valid ? cudaSuccess : cudaErrorStreamCaptureInvalidated;
 }
 cudaError_t cudaGraphInstantiate(cudaGraphExec_t* executable, cudaGraph_t graph, unsigned long long) {
   *executable = new CUgraphExec_st{graph->work};
   return cudaSuccess;
 }
 cudaError_t cudaGraphLaunch(cudaGraphExec_t executable, cudaStream_t) {
+  ++graph_launch_count;
   for (const auto& work : executable->work) submit(work);
   return cudaSuccess;
 }

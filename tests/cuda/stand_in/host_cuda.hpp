@@ -6,7 +6,8 @@
 //     sanitizer, poisoned). Fresh memory is NaN; shared memory is, too, in every block.
 //   * A thread that leaves its block while others wait, and lanes that wait for lanes that never come, are errors.
 //   * The order of threads and blocks can be reversed, and work can be put off until somebody synchronises: whatever
-//     depends on order, or on work being done at once, then goes wrong.
+//     depends on order, or on work being done at once, then goes wrong. Who waits for an event gets what came before it.
+//   * While a graph is captured, memory may not be taken or given back, nor may anybody wait.
 //   * Under the thread sanitizer each thread of a grid is a thread to it, ordered by barriers alone, so that it sees races
 //     in shared and in global memory. host_cuda.cpp must itself be compiled without it, and with HOST_CUDA_RACES.
 #pragma once
@@ -30,6 +31,7 @@ void set_deferred(bool);      // put work off until somebody synchronises
 void set_memory(std::size_t bytes);  // of the device: how much cudaMalloc hands out
 void set_devices(int);        // how many there are
 std::size_t launches();       // of kernels, ever
+std::size_t graph_launches();  // ever
 std::size_t allocations();    // of device memory, ever
 std::size_t synchronisations();  // that the host waited for, ever
 

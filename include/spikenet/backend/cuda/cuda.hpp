@@ -41,12 +41,12 @@ class upload_queue {
   template <class T, class F>
   void send(cudaStream_t stream, T* to, std::size_t count, F&& write) {
     piece& next = pieces_[turn_++ % pieces_.size()];
-    if (next.copied) check(cudaEventSynchronize(next.copied.get()), "cudaEventSynchronize");
+    if (!next.copied) next.copied = make_event();
+    check(cudaEventSynchronize(next.copied.get()), "cudaEventSynchronize");
     auto* const values = reinterpret_cast<T*>(next.memory.reserve(count * sizeof(T)));
     write(values);
     check(cudaMemcpyAsync(to, values, count * sizeof(T), cudaMemcpyHostToDevice, stream), "cudaMemcpyAsync",
           std::to_string(count * sizeof(T)) + " bytes to the device");
-    if (!next.copied) next.copied = make_event();
     check(cudaEventRecord(next.copied.get(), stream), "cudaEventRecord");
   }
 
@@ -64,7 +64,7 @@ class upload_queue {
 // Convolution: its members forward<G>(stream, items, x, weight, bias, y), backward_input<G>(stream, items, gy, weight, gx)
 // and backward_weight<G>(stream, items, x, gy, gweight) are this backend's conv2d operations on that stream. MatrixProduct:
 // linear_forward<In, Out>, linear_backward_input<In, Out>, linear_backward_weight<In, Out>, likewise. Options: one_by_one,
-// mixed; the others are for those two.
+// mixed, step_graphs; the others are for those two.
 template <std::floating_point Scalar, class Convolution, class MatrixProduct, class... Options>
 class basic_cuda {
  public:
@@ -75,8 +75,9 @@ class basic_cuda {
   // Half has 5 bits of exponent and loses what is under 2^-24; the others lose no gradient.
   static constexpr double loss_scale = std::same_as<real, __half> ? 1024 : 1;
   static constexpr bool host_visible = false;
-  static constexpr bool fuses_stages = !(std::same_as<Options, one_by_one> || ...);
+  static constexpr bool fuses_stages = !detail::has_cuda_option<one_by_one, Options...>;
   static constexpr bool recomputes_neurons = fuses_stages;
+  static constexpr bool has_step_graphs = detail::has_cuda_option<step_graphs, Options...>;
 
   // Memory; see docs/backend.md.
   template <class T, class F>
@@ -106,6 +107,43 @@ class basic_cuda {
     if (seen) clear(flag(), 1);
     return seen == 0;
   }
+
+  // On the host, in double.
+  template <class T>
+  double sum_of_squares(std::size_t count, const T* values) {
+    using namespace detail::cuda_kernels;
+    double* const on_device = sum_.reserve(1);
+    reduce<1, detail::cuda_kernels::sums<1>>("sum_of_squares", count, sum_of_square<T>{values},
+                                             write_sums<1, 1, double>{on_device});
+    double sum = 0;
+    download(on_device, 1, &sum);
+    return sum;
+  }
+
+  // Runs a pass, which starts kernels and neither reads nor waits. `kind` says which: a pass of the same kind and batch size
+  // starts the same kernels with the same arguments, unless memory was taken since. So the second of two in a row is
+  // recorded as a graph, and started as that from then on; others run as they are, and leave the graph to those to come.
+  template <class F>
+  void repeat(std::size_t batch, const void* kind, F&& pass) requires(has_step_graphs) {
+    const pass_key key{batch, kind, detail::device_memory_generation};
+    if (key != recorded_ && key == last_) {
+      graph_ = detail::record(stream_.get(), pass);
+      recorded_ = key;
+    }
+    last_ = {};
+    if (key == recorded_) {
+      detail::check(cudaGraphLaunch(graph_.get(), stream_.get()), "cudaGraphLaunch");
+    } else {
+      pass();
+    }
+    last_ = {batch, kind, detail::device_memory_generation};  // the pass may have taken memory
+  }
+
+  // For when the arguments of a pass have changed.
+  void forget_passes() noexcept { last_ = recorded_ = {}; }
+
+  // What was recorded has numbers in it that no longer hold.
+  void forget_passes() { last_ = recorded_ = {}; }
 
   template <class F>
   void for_each(std::size_t count, F f) {
@@ -206,12 +244,21 @@ class basic_cuda {
   }
   unsigned* flag() { return flag_.reserve(1); }
 
+  struct pass_key {
+    std::size_t batch = 0;
+    const void* kind = nullptr;
+    std::uint64_t generation = 0;  // of the device's memory
+    friend bool operator==(const pass_key&, const pass_key&) = default;
+  };
+
   detail::unique_stream stream_ = detail::make_stream();
   detail::upload_queue uploads_;
-  device_storage<double> reduction_;
+  device_storage<double> reduction_, sum_;
   device_storage<unsigned> flag_;
   Convolution convolution_;
   MatrixProduct product_;
+  pass_key last_, recorded_;  // the last pass that ran, and that of the graph
+  detail::unique_graph graph_;
 };
 
 }  // namespace spikenet

@@ -1,4 +1,4 @@
-// Options of the CUDA backend's policy, spikenet::cuda<Scalar, Options...>, that concern the libraries it calls.
+// Options of the CUDA backend's policy, spikenet::cuda<Scalar, Options...>.
 #pragma once
 
 #include <concepts>
@@ -23,6 +23,12 @@ struct autotune;
 template <class Value>
 struct mixed;
 
+// Record the kernels of a training step's forward and backward pass as a CUDA graph when a batch size comes twice in a row,
+// and start them together from then on, which takes the processor next to no time. For networks whose kernels are short.
+// Not for layers of one's own whose kernels are given other arguments at each step: a graph repeats what it was made with.
+// What follows, running statistics and the optimizer, whose numbers change, is not part of it.
+struct step_graphs;
+
 namespace detail {
 
 // What the real numbers between layers are stored as.
@@ -42,7 +48,7 @@ inline constexpr bool has_cuda_option = (std::same_as<Option, Options> || ...);
 
 // Those that spikenet::cuda knows.
 template <class Option>
-inline constexpr bool is_cuda_option = has_cuda_option<Option, one_by_one, allow_tf32, autotune>;
+inline constexpr bool is_cuda_option = has_cuda_option<Option, one_by_one, allow_tf32, autotune, step_graphs>;
 template <class Value>
 inline constexpr bool is_cuda_option<mixed<Value>> = true;
 

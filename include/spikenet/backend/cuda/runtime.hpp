@@ -4,7 +4,9 @@
 
 #include <cuda_runtime.h>
 
+#include <atomic>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <type_traits>
@@ -24,6 +26,9 @@ inline void check(cudaError_t status, const char* call, const std::string& about
                      " (" + cudaGetErrorName(status) + ")");
 }
 
+// How often memory was taken: what was recorded with addresses in it before is worth nothing once this has changed.
+inline std::atomic<std::uint64_t> device_memory_generation{0};
+
 struct stream_deleter {
   using pointer = cudaStream_t;
   void operator()(cudaStream_t s) const noexcept { cudaStreamDestroy(s); }
@@ -32,11 +37,16 @@ struct event_deleter {
   using pointer = cudaEvent_t;
   void operator()(cudaEvent_t e) const noexcept { cudaEventDestroy(e); }
 };
+struct graph_deleter {
+  using pointer = cudaGraphExec_t;
+  void operator()(cudaGraphExec_t g) const noexcept { cudaGraphExecDestroy(g); }
+};
 struct pinned_deleter {
   void operator()(std::byte* memory) const noexcept { cudaFreeHost(memory); }
 };
 using unique_stream = std::unique_ptr<cudaStream_t, stream_deleter>;
 using unique_event = std::unique_ptr<cudaEvent_t, event_deleter>;
+using unique_graph = std::unique_ptr<cudaGraphExec_t, graph_deleter>;
 
 inline unique_stream make_stream() {
   cudaStream_t stream{};
@@ -65,6 +75,27 @@ void launch(cudaStream_t stream, const char* name, dim3 grid, dim3 block, std::s
   };
   check(status, "cudaLaunchKernelEx",
         std::string(name) + ", " + shape(grid) + " blocks of " + shape(block) + " threads");
+}
+
+// What pass() starts on the stream, as a graph; nothing of it is run. It may neither take memory nor wait nor read.
+template <class F>
+unique_graph record(cudaStream_t stream, F&& pass) {
+  check(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal), "cudaStreamBeginCapture");
+  cudaGraph_t graph{};
+  try {
+    pass();
+  } catch (...) {
+    cudaStreamEndCapture(stream, &graph);
+    cudaGetLastError();
+    if (graph) cudaGraphDestroy(graph);
+    throw;
+  }
+  check(cudaStreamEndCapture(stream, &graph), "cudaStreamEndCapture");
+  cudaGraphExec_t executable{};
+  const cudaError_t status = cudaGraphInstantiate(&executable, graph, 0);
+  cudaGraphDestroy(graph);
+  check(status, "cudaGraphInstantiate");
+  return unique_graph(executable);
 }
 
 // Memory of the host that copies to the device need not wait for; only grows.
@@ -111,6 +142,7 @@ class device_storage {
   // device where memory is taken, and only then.
   T* reserve(std::size_t count) {
     if (count > capacity_) {
+      ++detail::device_memory_generation;
       cudaFree(data_);  // which waits for whoever still uses it
       data_ = nullptr;
       capacity_ = 0;

@@ -63,7 +63,7 @@ class cudnn_convolution {
 
  private:
   static_assert((is_cuda_option<Options> && ...),
-                "spikenet: cuda takes the options mixed, allow_tf32, autotune, one_by_one");
+                "spikenet: cuda takes the options mixed, allow_tf32, autotune, one_by_one, step_graphs");
   static_assert(std::same_as<Scalar, float>, "spikenet: cuda computes in float; cuda<float, mixed<__half>> stores half");
   static_assert(std::same_as<real, float> || std::same_as<real, __half> || std::same_as<real, __nv_bfloat16>,
                 "spikenet: mixed stores __half or __nv_bfloat16");

@@ -1,5 +1,5 @@
-// Sums over all but the channels of a channels-last tensor: the batch statistics of tdBN and their gradients; and whether
-// all values are finite. What is stored as Real is computed with in S.
+// Sums over all but the channels of a channels-last tensor: the batch statistics of tdBN and their gradients. Of an array
+// as a whole: the sum of its squares, and whether all values are finite. What is stored as Real is computed with in S.
 #pragma once
 
 #include <cmath>
@@ -29,6 +29,20 @@ struct channel_sum {
       sum += static_cast<S>(x[row * Channels + channel]);
     }
     return {{static_cast<double>(sum)}};
+  }
+};
+
+// Of an array, which is one channel to the reduction. In double: the squares of float overflow beyond 1e19.
+template <class T>
+struct sum_of_square {
+  const T* x;
+  SPIKENET_HOST_DEVICE sums<1> operator()(row_range rows, std::size_t) const {
+    double sum = 0;
+    for (std::size_t row = rows.first; row < rows.last; row += rows.step) {
+      const double value = static_cast<double>(x[row]);
+      sum += value * value;
+    }
+    return {{sum}};
   }
 };
 
