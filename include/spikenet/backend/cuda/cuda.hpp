@@ -142,9 +142,6 @@ class basic_cuda {
   // For when the arguments of a pass have changed.
   void forget_passes() noexcept { last_ = recorded_ = {}; }
 
-  // What was recorded has numbers in it that no longer hold.
-  void forget_passes() { last_ = recorded_ = {}; }
-
   template <class F>
   void for_each(std::size_t count, F f) {
     detail::cuda_kernels::for_each_on_device(stream_.get(), count, f);
