@@ -181,15 +181,20 @@ void check_operations(std::size_t rows) {
 
 // ---- Networks ----
 
-// Every layer but global average pooling, and a residual block of either kind.
-template <class Backend>
+// Every layer but global average pooling, and a residual block of either kind. Spike: heaviside or ramp. A spike that
+// rounding turns over changes as much as a spike does; a ramp turns nothing over, and shows rounding alone.
+template <class Backend, class Spike>
 using net_t = network<Backend, timesteps<2>, image<1, 6, 6>, named<"conv1", conv2d<4, 3>>, named<"bn1", tdbn<>>,
-                      named<"spike1", lif<>>, named<"block1", basic_block<4>>, named<"block2", basic_block<6, stride<2>>>,
-                      named<"conv2", conv2d<6, 3, with_bias>>, lif<>, avg_pool2d<2>, flatten, named<"fc1", linear<8>>,
-                      lif<>, named<"fc2", linear<3>>>;
-using half_net = net_t<mixed_backend<__half>>;
-using bfloat16_net = net_t<mixed_backend<__nv_bfloat16>>;
-using float_net = net_t<float_backend>;
+                      named<"spike1", lif<Spike>>, named<"block1", basic_block<4, Spike>>,
+                      named<"block2", basic_block<6, stride<2>, Spike>>, named<"conv2", conv2d<6, 3, with_bias>>,
+                      named<"bn2", tdbn<>>, lif<Spike>, avg_pool2d<2>, flatten, named<"fc1", linear<8>>, lif<Spike>,
+                      named<"fc2", linear<3>>>;
+using half_net = net_t<mixed_backend<__half>, heaviside>;
+template <class Backend>
+using smooth_net = net_t<Backend, ramp>;
+using smooth_float = smooth_net<float_backend>;
+using smooth_half = smooth_net<mixed_backend<__half>>;
+using smooth_bfloat16 = smooth_net<mixed_backend<__nv_bfloat16>>;
 
 constexpr std::size_t pixels = 36;
 
@@ -211,12 +216,13 @@ batch_of_bars bars(std::size_t count, std::uint64_t seed) {
   return batch;
 }
 
-// ||a - b|| / ||b|| of all gradients together.
+// ||a - b|| / ||b|| of all gradients together, or of those of one parameter.
 template <class A, class B>
-double gradient_error(A& a, B& b) {
+double gradient_error(A& a, B& b, const std::string& name = {}) {
   const auto ga = test::gradients(a), gb = test::gradients(b);
   double difference = 0, norm = 0;
   for (std::size_t i = 0; i < gb.size(); ++i) {
+    if (!name.empty() && gb[i].name != name) continue;
     for (std::size_t j = 0; j < gb[i].values.size(); ++j) {
       const double expected = gb[i].values[j], apart = static_cast<double>(ga[i].values[j]) - expected;
       difference += apart * apart;
@@ -233,7 +239,8 @@ double accuracy_after_training() {
     const auto data = bars(9, 100 + step);
     net.train_step(data.images, data.labels, adam{.learning_rate = 1e-2});
   }
-  const auto unseen = bars(60, 7);
+  const auto seen = bars(60, 100), unseen = bars(60, 7);
+  net.recalibrate(seen.images, 1);
   return net.test_step(unseen.images, unseen.labels).accuracy();
 }
 
@@ -308,19 +315,25 @@ TEST_CASE("filters become half and channels last, and gradients float and PyTorc
 }
 
 TEST_CASE("gradients in mixed precision are near those in float, and the same at every call", "[cuda]") {
-  float_net expected{seed{5}};
-  half_net half{seed{5}};
-  bfloat16_net bfloat16{seed{5}};
+  smooth_float expected{seed{5}};
+  smooth_half half{seed{5}};
+  smooth_bfloat16 bfloat16{seed{5}};
   CHECK(half.loss_scale() == 1024);
   CHECK(bfloat16.loss_scale() == 1);
+  double of_half = 0, of_bfloat16 = 0;
   for (std::uint64_t number = 0; number < 4; ++number) {
     const auto data = bars(12, number);
     const double loss = expected.compute_gradients(data.images, data.labels).loss;
-    WARN(half.compute_gradients(data.images, data.labels).loss - loss);
-    WARN(bfloat16.compute_gradients(data.images, data.labels).loss - loss);
-    WARN(gradient_error(half, expected));
-    WARN(gradient_error(bfloat16, expected));
+    CHECK(half.compute_gradients(data.images, data.labels).loss == Approx(loss).epsilon(1e-3));
+    CHECK(bfloat16.compute_gradients(data.images, data.labels).loss == Approx(loss).epsilon(1e-2));
+    of_half = std::max(of_half, gradient_error(half, expected));
+    of_bfloat16 = std::max(of_bfloat16, gradient_error(bfloat16, expected));
   }
+  // Between 10 and 40 times the rounding of one value, in either type, from some 30 roundings one after another, which
+  // normalisations over few values magnify. What is wrong by more than rounding would not be 8 times as small in half.
+  CAPTURE(of_half, of_bfloat16);
+  CHECK(of_half < 60 * rounding<__half>);
+  CHECK(of_bfloat16 < 60 * rounding<__nv_bfloat16>);
   const auto data = bars(12, 3);
   const auto before = test::gradients(half);
   host_cuda::set_order(host_cuda::order::descending);
@@ -331,35 +344,30 @@ TEST_CASE("gradients in mixed precision are near those in float, and the same at
   CHECK(test::identical(before, test::gradients(half)));
 }
 
-TEST_CASE("training in mixed precision reaches what float reaches", "[cuda]") {
-  WARN(accuracy_after_training<float_net>());
-  WARN(accuracy_after_training<half_net>());
-  WARN(accuracy_after_training<bfloat16_net>());
+TEST_CASE("training in mixed precision learns what float learns", "[cuda]") {
+  CHECK(accuracy_after_training<smooth_float>() == 1);
+  CHECK(accuracy_after_training<smooth_bfloat16>() == 1);
+  CHECK(accuracy_after_training<half_net>() == 1);
 }
 
 TEST_CASE("loss scaling keeps gradients that are too small for half", "[cuda]") {
   const auto data = bars(12, 1);
-  float_net expected{seed{5}};
-  half_net half{seed{5}};
-  bfloat16_net bfloat16{seed{5}};
-  for (const float by : {1e-6f}) {
-    shrink_last_layer(expected, by);
-    shrink_last_layer(half, by);
-    shrink_last_layer(bfloat16, by);
-  }
+  smooth_float expected{seed{5}};
+  smooth_half half{seed{5}};
+  smooth_bfloat16 bfloat16{seed{5}};
+  shrink_last_layer(expected, 1e-6f);
+  shrink_last_layer(half, 1e-6f);
+  shrink_last_layer(bfloat16, 1e-6f);
   expected.compute_gradients(data.images, data.labels);
+  CHECK(largest_gradient(expected, "conv1.weight") > 0);
   half.set_loss_scale(1);
   half.compute_gradients(data.images, data.labels);
-  CHECK(largest_gradient(expected, "conv1.weight") > 0);
   CHECK(largest_gradient(half, "conv1.weight") == 0);
-  for (const double scale : {1024.0, 0x1p14, 0x1p20}) {
-    half.set_loss_scale(scale);
-    half.compute_gradients(data.images, data.labels);
-    WARN(largest_gradient(half, "conv1.weight") / largest_gradient(expected, "conv1.weight"));
-    WARN(gradient_error(half, expected));
-  }
+  half.set_loss_scale(0x1p20);
+  half.compute_gradients(data.images, data.labels);
+  CHECK(gradient_error(half, expected, "conv1.weight") < 100 * rounding<__half>);
   bfloat16.compute_gradients(data.images, data.labels);
-  CHECK(largest_gradient(bfloat16, "conv1.weight") > 0);
+  CHECK(gradient_error(bfloat16, expected, "conv1.weight") < 100 * rounding<__nv_bfloat16>);
 }
 
 TEST_CASE("a loss scale that is too large is halved until gradients are finite", "[cuda]") {
@@ -371,8 +379,7 @@ TEST_CASE("a loss scale that is too large is halved until gradients are finite",
   net.compute_gradients(data.images, data.labels);
   CHECK(net.loss_scale() < 0x1p30);
   CHECK(net.loss_scale() > 0x1p10);
-  WARN(net.loss_scale());
-  WARN(gradient_error(net, expected));
+  CHECK(gradient_error(net, expected) < 1e-3);
   // As if it had been so from the start.
   half_net other{seed{5}};
   other.set_loss_scale(net.loss_scale());
