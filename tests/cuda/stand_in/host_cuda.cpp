@@ -362,7 +362,12 @@ void run_block() {
     if (left == threads) break;
     if (ran == 0 && !open_block_barrier()) {
       current = nullptr;
-      const auto tidy = std::shared_ptr<void>(nullptr, [&](void*) { clean_up(); });
+      const auto tidy = std::shared_ptr<void>(nullptr, [&](void*) {
+#if defined(HOST_CUDA_ADDRESS_SANITIZER)
+        for (const fibre& f : running.fibres) ASAN_UNPOISON_MEMORY_REGION(f.stack, stack_size);  // nobody returns there
+#endif
+        clean_up();
+      });
       report_stuck();
     }
   }

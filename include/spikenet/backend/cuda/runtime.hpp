@@ -143,7 +143,7 @@ class device_storage {
   T* reserve(std::size_t count) {
     if (count > capacity_) {
       ++detail::device_memory_generation;
-      cudaFree(data_);  // which waits for whoever still uses it
+      detail::check(cudaFree(data_), "cudaFree");  // which waits for whoever still uses it
       data_ = nullptr;
       capacity_ = 0;
       void* memory = nullptr;
