@@ -234,8 +234,8 @@ double gradient_error(A& a, B& b, const std::string& name = {}) {
 
 template <class Network>
 double accuracy_after_training() {
-  Network net{seed{1}};
-  for (std::uint64_t step = 0; step < 30; ++step) {
+  Network net{seed{2}};
+  for (std::uint64_t step = 0; step < 40; ++step) {
     const auto data = bars(9, 100 + step);
     net.train_step(data.images, data.labels, adam{.learning_rate = 1e-2});
   }
@@ -345,9 +345,9 @@ TEST_CASE("gradients in mixed precision are near those in float, and the same at
 }
 
 TEST_CASE("training in mixed precision learns what float learns", "[cuda]") {
+  CHECK(accuracy_after_training<half_net>() == 1);
   CHECK(accuracy_after_training<smooth_float>() == 1);
   CHECK(accuracy_after_training<smooth_bfloat16>() == 1);
-  CHECK(accuracy_after_training<half_net>() == 1);
 }
 
 TEST_CASE("loss scaling keeps gradients that are too small for half", "[cuda]") {
