@@ -92,7 +92,14 @@ using unusual = network<
     residual<sequence<residual<sequence<conv2d<8, 3>>, identity, tdbn<>>>, conv2d<8, 1, with_bias>, lif<>>, lif<>,
     global_avg_pool, linear<12>, lif<>, residual<sequence<linear<12>>, identity, tdbn<2>>, linear<5>, lif<>>;
 
+// Kernels, strides and paddings of all sorts over spikes: windows that overlap, meet, or leave pixels out.
+template <class Backend>
+using windows = network<Backend, timesteps<2>, image<1, 13, 12>, conv2d<8, 3>, tdbn<>, lif<>, conv2d<12, 5>, tdbn<>, lif<>,
+                        conv2d<20, 4, padding<2>>, tdbn<>, lif<>, conv2d<8, 9, padding<5>>, tdbn<>, lif<>,
+                        conv2d<8, 5, stride<2>, padding<1>>, tdbn<>, lif<>, conv2d<8, 1, stride<2>>, tdbn<>, lif<>,
+                        conv2d<8, 2, stride<3>, padding<1>>, tdbn<>, lif<>, flatten, linear<5>>;
+
 }  // namespace networks
-using networks::mixed, networks::unusual;
+using networks::mixed, networks::unusual, networks::windows;
 
 }  // namespace test

@@ -192,9 +192,23 @@ class inference {
 
   static constexpr auto layout = detail::lay_out(plan, sizeof(held_value), Images, timesteps);
 
-  // Of all stages: output pixels, bytes of spikes in the windows of a sum, rows of weights of one term.
+  static constexpr detail::event_extents events_of(const detail::planned_stage& stage) {
+    const detail::planned_signal& target = plan.signals[stage.target];
+    detail::event_extents e;
+    for (std::size_t i = stage.first_term; i < stage.first_term + stage.terms; ++i) {
+      const detail::planned_term& term = plan.terms[i];
+      const detail::planned_signal& source = plan.signals[term.source];
+      if (term.diagonal) continue;
+      e.possible = e.possible && source.spikes;
+      e.add(term.kernel_height, term.kernel_width, term.stride, term.dilation, target.width, source.pixel_size());
+    }
+    e.possible = e.possible && e.list > 0 && target.pixels() > 1;
+    return e;
+  }
+
+  // Of all stages: output pixels, bytes of spikes in the windows of a sum, spikes on a list, sums in memory by events.
   struct extents {
-    std::size_t pixels = 1, entries = 1, rows = 1;
+    std::size_t pixels = 1, entries = 1, list = 1, event_sums = 0;
   };
   static constexpr extents largest = [] {
     extents e;
@@ -205,11 +219,18 @@ class inference {
         const detail::planned_term& term = plan.terms[j];
         if (term.diagonal) continue;
         const std::size_t rows = term.kernel_height * term.kernel_width * term.inputs;
-        if (plan.signals[term.source].spikes) e.rows = std::max(e.rows, rows);
+        if (plan.signals[term.source].spikes) e.list = std::max(e.list, rows);
         entries += rows / 8;
       }
-      e.pixels = std::max(e.pixels, plan.signals[stage.target].pixels());
+      const detail::planned_signal& target = plan.signals[stage.target];
+      e.pixels = std::max(e.pixels, target.pixels());
       e.entries = std::max(e.entries, entries);
+      if (const detail::event_extents events = events_of(stage); events.possible) {
+        e.list = std::max(e.list, events.list);
+        e.event_sums = std::max(e.event_sums, (stage.changes ? timesteps : 1) * events.rows *
+                                                  (target.width + 2 * events.margin) *
+                                                  detail::widest_block<sum>(stage.row_size));
+      }
     }
     return e;
   }();
@@ -271,6 +292,7 @@ class inference {
     v.image = layout.image[term.source];
     v.row = term.stride * row;
     v.column = term.stride * pixel;
+    v.stride = term.stride;
     v.runs_down = term.kernel_height;
     v.down = term.dilation * row;
     if (term.dilation == 1 && !average) {
@@ -320,9 +342,9 @@ class inference {
     if (stage.kind == kind::average) {
       detail::run_average(v);
     } else if (has_soft_reset && stage.soft_reset) {
-      if constexpr (has_soft_reset) run_sum<soft_reset>(v, only_spikes);
+      if constexpr (has_soft_reset) run_sum<soft_reset>(v, events_of(stage), only_spikes);
     } else {
-      run_sum<hard_reset>(v, only_spikes);
+      run_sum<hard_reset>(v, events_of(stage), only_spikes);
     }
   }
 
@@ -334,12 +356,18 @@ class inference {
   }();
 
   template <class Reset>
-  void run_sum(const detail::stage_view<Number>& v, bool only_spikes) noexcept {
+  void run_sum(const detail::stage_view<Number>& v, const detail::event_extents& events, bool only_spikes) noexcept {
     if constexpr (Images > 1) {
       if (only_spikes && !v.membranes) {
         detail::look_up_memory<sum> memory{tables_.tables, tables_.sums, {}, tables_.targets.data(), tables_.taps.data()};
         for (std::size_t i = 0; i < detail::most_terms; ++i) memory.windows[i] = tables_.windows[i].data();
         detail::run_stage_by_tables<Number, Reset>(v, memory);
+        return;
+      }
+    }
+    if constexpr (detail::has_simd) {
+      if (events.possible) {
+        detail::run_stage_by_events<Number, Reset>(v, events, list_.data(), event_sums_.data());
         return;
       }
     }
@@ -375,7 +403,8 @@ class inference {
 
   const parameters* parameters_;
   alignas(64) std::array<std::byte, layout.size> memory_;
-  std::array<std::uint32_t, largest.rows + 8> list_;
+  std::array<std::uint32_t, largest.list + 8> list_;
+  alignas(detail::simd_bytes) std::array<sum, largest.event_sums> event_sums_;
   [[no_unique_address]] tables tables_;
 };
 

@@ -1,10 +1,12 @@
-// What runs the stages of a plan. Two ways to add up the weights that spikes select:
+// What runs the stages of a plan. Three ways to add up the weights that spikes select:
 //
-//   rows    the spikes of a window become a list, and the rows of weights on it are added: needs no memory to speak of
+//   events  each spike of a map is added to the sums of all windows that it is in; those of a few rows are in memory.
+//           Nothing but stores, so only where there are vector registers, and for convolutions without gaps
+//   rows    the spikes of a window become a list, and the rows of weights on it are added
 //   tables  look-up, as in training (backend/cpu/look_up.hpp): faster where many pixels share the tables
 //
-// Either way a tile of sums stays in registers until its neurons have fired, over all timesteps, so that membranes are
-// in memory only where they must outlive the call.
+// Each computes a neuron's sums of all timesteps before it walks through them, so that membranes are in memory only
+// where they must outlive the call.
 #pragma once
 
 #include <algorithm>
@@ -37,6 +39,7 @@ struct term_view {
   const std::byte* source = nullptr;  // window of the first output pixel
   std::size_t step = 0, image = 0;    // from one timestep and image to the next; step is 0 where all share one value
   std::size_t row = 0, column = 0;    // from the window of one output pixel to that below it, and beside it
+  std::size_t stride = 1;             // the same in pixels
   // A window consists of runs of neighbouring elements.
   std::size_t runs_down = 1, runs_across = 1, down = 0, across = 0;
   std::size_t run = 0;  // elements
@@ -67,6 +70,10 @@ template <class V, class T>
   using lane = std::remove_cvref_t<decltype(V{}[0])>;
   if constexpr (std::same_as<lane, T>) {
     return load<V>(p);
+#if defined(__AVX2__)  // g++ 12 does this by halves
+  } else if constexpr (sizeof(V) == 32 && sizeof(lane) == 2 && sizeof(T) == 1) {
+    return reinterpret_cast<V>(_mm256_cvtepi8_epi16(load<__m128i>(p)));
+#endif
   } else {
     typedef T narrow __attribute__((vector_size(sizeof(V) / sizeof(lane) * sizeof(T))));
     return __builtin_convertvector(load<narrow>(p), V);
@@ -159,6 +166,15 @@ inline std::size_t list_spikes(const std::uint8_t* bytes, std::size_t size, std:
   return count;
 }
 
+// Membranes of Vectors vectors of channels, of which the first `count` are in memory; none are: all 0.
+template <class T, class V, std::size_t Vectors>
+[[gnu::always_inline]] inline void load_membranes(V (&membrane)[Vectors], const T* from, std::size_t count) noexcept {
+  V start[Vectors]{};  // membrane must not have an address
+  if (from) std::memcpy(start, from, count * sizeof(T));
+  SPIKENET_UNROLL
+  for (std::size_t q = 0; q < Vectors; ++q) membrane[q] = start[q];
+}
+
 // sum += the rows of weights that the spikes of a window select.
 template <class Number, class V, std::size_t Vectors>
 [[gnu::always_inline]] inline void add_rows(V (&sum)[Vectors], const term_view<Number>& term, const std::byte* window,
@@ -230,12 +246,7 @@ template <class Number, class Reset, std::size_t Pixels, std::size_t Vectors>
   const std::size_t count = std::min(block, s.channels - channel);
   if (kept) {
     SPIKENET_UNROLL
-    for (std::size_t p = 0; p < Pixels; ++p) {
-      V start[Vectors]{};
-      std::memcpy(start, kept + p * s.channels, count * sizeof(T));
-      SPIKENET_UNROLL
-      for (std::size_t q = 0; q < Vectors; ++q) membrane[p][q] = start[q];
-    }
+    for (std::size_t p = 0; p < Pixels; ++p) load_membranes(membrane[p], kept + p * s.channels, count);
   }
   std::byte* const to = s.target + image * s.target_image + row * s.target_row + column * s.target_pixel;
   for (std::size_t t = 0; t < s.steps; ++t) {
@@ -316,24 +327,207 @@ void for_blocks(std::size_t row_size, F&& f) {
     rest.template operator()<Most>(rest, channel);
 }
 
+// At most so many vectors of channels at a time. Where there are no registers for vectors, large tiles are but more code.
+template <class T>
+inline constexpr std::size_t vectors_of_rows =
+    std::max(std::max<std::size_t>(1, 8 / lanes<T>), std::min<std::size_t>(has_simd ? 8 : 2, 64 / lanes<T>));
+
+// The widest of these blocks, in channels.
+template <class T>
+constexpr std::size_t widest_block(std::size_t row_size) {
+  return std::min(vectors_of_rows<T> * lanes<T>,
+                  std::max<std::size_t>(8, lanes<T> * std::bit_ceil((row_size + lanes<T> - 1) / lanes<T>)));
+}
+
 template <class Number, class Reset>
 void run_stage_by_rows(const stage_view<Number>& s, std::uint32_t* list) {
   using T = typename arithmetic<Number>::sum;
   bool only_products = s.width >= 4;
   for (std::size_t i = 0; i < s.count; ++i) only_products = only_products && (s.terms[i].diagonal || !s.terms[i].spikes);
-  // Where there are no registers for vectors, large tiles are but more code.
   constexpr std::size_t least = std::max<std::size_t>(1, 8 / lanes<T>), most = 64 / lanes<T>;
   constexpr std::size_t pixels = has_simd ? 4 : 1;
-  constexpr std::size_t of_products = has_simd ? 2 : 1, of_rows = has_simd ? 8 : 2;
+  constexpr std::size_t of_products = has_simd ? 2 : 1;
   if (only_products) {
     for_blocks<T, std::max(least, std::min(of_products, most))>(
         s.row_size,
         [&]<std::size_t Vectors>(std::size_t channel) { run_rows<Number, Reset, pixels, Vectors>(s, list, channel); });
   } else {
-    for_blocks<T, std::max(least, std::min(of_rows, most))>(
-        s.row_size,
-        [&]<std::size_t Vectors>(std::size_t channel) { run_rows<Number, Reset, 1, Vectors>(s, list, channel); });
+    for_blocks<T, vectors_of_rows<T>>(s.row_size, [&]<std::size_t Vectors>(std::size_t channel) {
+      run_rows<Number, Reset, 1, Vectors>(s, list, channel);
+    });
   }
+}
+
+// How run_stage_by_events goes about a stage: sums of `rows` rows of outputs are in memory, of each row `margin` pixels
+// more at either end, so that a spike need not ask whether all of its windows are there.
+struct event_extents {
+  bool possible = has_simd;
+  std::size_t rows = 1, margin = 0;
+  std::size_t list = 0;  // spikes of one row of inputs
+
+  // One term after the other. width: of the outputs; pixel: bytes of spikes of an input's.
+  constexpr void add(std::size_t kernel_height, std::size_t kernel_width, std::size_t stride, std::size_t dilation,
+                     std::size_t width, std::size_t pixel) {
+    possible = possible && dilation == 1 && kernel_height <= most_rows;
+    rows = std::max(rows, (kernel_height - 1) / stride + 1);
+    margin = std::max(margin, (kernel_width - 1) / stride);
+    list = std::max(list, ((width - 1) * stride + kernel_width) * 8 * pixel);
+  }
+
+  static constexpr std::size_t most_rows = 8;  // of a kernel
+};
+
+// What the spikes of one row of inputs are added to: the row of sums and the weights of each tap that meets one.
+template <class Number>
+struct event_targets {
+  std::array<typename arithmetic<Number>::sum*, event_extents::most_rows> sums;
+  std::array<const typename arithmetic<Number>::weight*, event_extents::most_rows> weights;
+  std::size_t count = 0;
+};
+
+// Of targets `target` and after, and of their taps `tap` and after: adds the weights of Rows times Taps taps of each
+// spike. A spike is 2^16 times its pixel, plus its channel; a row's tap adds to that pixel of sums, the next tap, whose
+// weights lie `along` behind, to the pixel before it.
+template <class Number, std::size_t Rows, std::size_t Taps, std::size_t Vectors>
+[[gnu::noinline]] void add_events(const event_targets<Number>& targets, std::size_t target, std::size_t tap,
+                                  std::size_t along, std::size_t row_size, const std::uint32_t* list,
+                                  std::size_t count) {
+  using T = typename arithmetic<Number>::sum;
+  using V = simd<T>;
+  constexpr std::size_t L = lanes<T>, block = Vectors * L;
+  T* sums[Rows];  // in registers
+  const typename arithmetic<Number>::weight* weights[Rows];
+  for (std::size_t k = 0; k < Rows; ++k) {
+    sums[k] = targets.sums[target + k] - tap * block;
+    weights[k] = targets.weights[target + k] + tap * along;
+  }
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::size_t pixel = (list[i] >> 16) * block, row = (list[i] & 0xffff) * row_size;
+    SPIKENET_UNROLL
+    for (std::size_t k = 0; k < Rows; ++k) {
+      SPIKENET_UNROLL
+      for (std::size_t t = 0; t < Taps; ++t) {
+        SPIKENET_UNROLL
+        for (std::size_t q = 0; q < Vectors; ++q) {
+          T* const at = sums[k] + pixel + q * L - t * block;
+          store(at, load<V>(at) + load_as<V>(weights[k] + row + t * along + q * L));
+        }
+      }
+    }
+  }
+}
+
+// The same for all targets and taps, as many of both at a time as there are registers for.
+template <class Number, std::size_t Vectors>
+void add_events(const event_targets<Number>& targets, std::size_t taps, std::size_t along, std::size_t row_size,
+                const std::uint32_t* list, std::size_t count) {
+  const auto add_taps = [&]<std::size_t Taps>(std::size_t tap) {
+    std::size_t k = 0;
+    for (; k + Taps <= targets.count; k += Taps)
+      add_events<Number, Taps, Taps, Vectors>(targets, k, tap, along, row_size, list, count);
+    if constexpr (Taps > 1) {
+      for (; k < targets.count; ++k)
+        add_events<Number, 1, Taps, Vectors>(targets, k, tap, along, row_size, list, count);
+    }
+  };
+  std::size_t tap = 0;
+  for (; tap + 3 <= taps; tap += 3) add_taps.template operator()<3>(tap);
+  if (tap + 2 == taps) add_taps.template operator()<2>(tap);
+  if (tap + 1 == taps) add_taps.template operator()<1>(tap);
+}
+
+// All spikes of a term's row of inputs, counted from the first window's first. sums_of(row): of outputs.
+template <class Number, std::size_t Vectors, class F>
+void add_row_of_events(const stage_view<Number>& s, const term_view<Number>& term, const std::byte* inputs,
+                       std::size_t input_row, std::size_t channel, std::uint32_t* list, F&& sums_of) {
+  const std::size_t stride = term.stride, tap_size = 8 * term.pixel * s.row_size;
+  const std::size_t across = (s.width - 1) * stride + term.taps;
+  for (std::size_t first = 0; first < std::min(stride, term.taps); ++first) {  // of the taps that meet a pixel
+    std::size_t count = 0;
+    std::uint32_t pixel = 0;
+    for (std::size_t column = first; column < across; column += stride, pixel += 1 << 16)
+      count = list_spikes(reinterpret_cast<const std::uint8_t*>(inputs) + column * term.pixel, term.pixel, pixel, list,
+                          count);
+    event_targets<Number> targets;
+    for (std::size_t tap = input_row % stride; tap < term.runs_down && tap <= input_row; tap += stride) {
+      const std::size_t row = (input_row - tap) / stride;
+      if (row >= s.height) continue;
+      targets.sums[targets.count] = sums_of(row);
+      targets.weights[targets.count++] = term.weights + channel + (tap * term.taps + first) * tap_size;
+    }
+    const std::size_t taps = (term.taps - first + stride - 1) / stride, along = stride * tap_size;
+    add_events<Number, Vectors>(targets, taps, along, s.row_size, list, count);
+  }
+}
+
+// memory: [timesteps, extents.rows, width + 2 margin, block]
+template <class Number, class Reset, std::size_t Vectors>
+[[gnu::noinline]] void run_events(const stage_view<Number>& s, const event_extents& extents, std::uint32_t* list,
+                                  typename arithmetic<Number>::sum* memory, std::size_t channel) {
+  using T = typename arithmetic<Number>::sum;
+  using V = simd<T>;
+  constexpr std::size_t L = lanes<T>, block = Vectors * L;
+  const std::size_t row_length = (s.width + 2 * extents.margin) * block, steps = s.changes ? s.steps : 1;
+  const std::size_t count = std::min(block, s.channels - channel);
+  V bias[Vectors];
+  SPIKENET_UNROLL
+  for (std::size_t q = 0; q < Vectors; ++q) bias[q] = load<V>(s.biases + channel + q * L);
+  const auto start = [&](T* sums, std::size_t values) SPIKENET_INLINE {
+    for (std::size_t i = 0; i < values; i += block) {
+      SPIKENET_UNROLL
+      for (std::size_t q = 0; q < Vectors; ++q) store(sums + i + q * L, bias[q]);
+    }
+  };
+  const auto sums_of = [&](std::size_t t, std::size_t row) SPIKENET_INLINE {
+    return memory + (t * extents.rows + row % extents.rows) * row_length + extents.margin * block;
+  };
+  for (std::size_t image = 0; image < s.images; ++image) {
+    std::array<std::size_t, most_terms> next{};  // row of inputs
+    start(memory, steps * extents.rows * row_length);
+    for (std::size_t row = 0; row < s.height; ++row) {
+      for (std::size_t i = 0; i < s.count; ++i) {
+        const term_view<Number>& term = s.terms[i];
+        if (term.diagonal) continue;
+        for (; next[i] < row * term.stride + term.runs_down; ++next[i]) {
+          const std::byte* const inputs = term.source + image * term.image + next[i] * term.down;
+          for (std::size_t t = 0; t < steps; ++t)
+            add_row_of_events<Number, Vectors>(s, term, inputs + t * term.step, next[i], channel, list,
+                                               [&](std::size_t output) SPIKENET_INLINE { return sums_of(t, output); });
+        }
+      }
+      std::byte* const to = s.target + image * s.target_image + row * s.target_row;
+      for (std::size_t column = 0; column < s.width; ++column) {
+        T* const kept = s.membranes ? s.membranes + (row * s.width + column) * s.channels + channel : nullptr;
+        V sum[Vectors], membrane[Vectors];
+        load_membranes(membrane, kept, count);
+        for (std::size_t t = 0; t < s.steps; ++t) {
+          const T* const sums = sums_of(s.changes ? t : 0, row) + column * block;
+          SPIKENET_UNROLL
+          for (std::size_t q = 0; q < Vectors; ++q) sum[q] = load<V>(sums + q * L);
+          for (std::size_t i = 0; i < s.count; ++i) {
+            const term_view<Number>& term = s.terms[i];
+            if (term.diagonal)
+              add_diagonal<Number>(
+                  sum, term, term.source + image * term.image + t * term.step + row * term.row + column * term.column,
+                  channel, s.constants);
+          }
+          emit<Number, Reset>(s, sum, membrane, channel, to + t * s.target_step + column * s.target_pixel);
+        }
+        if (kept) store_lanes(membrane, kept, count);
+      }
+      for (std::size_t t = 0; t < steps; ++t) start(sums_of(t, row) - extents.margin * block, row_length);
+    }
+  }
+}
+
+// All sources but those of diagonal terms must be spikes, and extents.possible.
+template <class Number, class Reset>
+void run_stage_by_events(const stage_view<Number>& s, const event_extents& extents, std::uint32_t* list,
+                         typename arithmetic<Number>::sum* memory) {
+  using T = typename arithmetic<Number>::sum;
+  for_blocks<T, vectors_of_rows<T>>(s.row_size, [&]<std::size_t Vectors>(std::size_t channel) {
+    run_events<Number, Reset, Vectors>(s, extents, list, memory, channel);
+  });
 }
 
 // Neighbouring pixels of which one's second tap is the other's first read each byte of spikes once, for this many taps.
