@@ -171,8 +171,8 @@ class counting_backend {
   static void kernels(const char* name, std::size_t size, std::size_t each, double launches) {
     note(name, {static_cast<double>(size * each * sizeof(Real)), 0, 1, launches});
   }
-  // A weight between its layout and type and those that the library takes: one for cuDNN (cudnn/filter_layout.hpp), where
-  // they differ, and in mixed precision one for cuBLASLt.
+  // A weight between its layout and type and those that cuDNN takes, where they differ (cudnn/filter_layout.hpp). Those of
+  // linear layers are too small to matter.
   static constexpr bool is_mixed = sizeof(Real) != sizeof(float);
   static void transposed(double weights) {
     note("transpose_filter", {weights * (sizeof(float) + sizeof(Real)), 0, 1, 1});
