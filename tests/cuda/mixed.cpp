@@ -346,7 +346,6 @@ TEST_CASE("gradients in mixed precision are near those in float, and the same at
 
 TEST_CASE("training in mixed precision learns what float learns", "[cuda]") {
   CHECK(accuracy_after_training<half_net>() == 1);
-  CHECK(accuracy_after_training<smooth_float>() == 1);
   CHECK(accuracy_after_training<smooth_bfloat16>() == 1);
 }
 
