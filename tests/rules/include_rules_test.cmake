@@ -41,6 +41,7 @@ check(${dir}/core/error.hpp "#include \"spikenet/core/missing.hpp\"" "core/missi
 check(${dir}/core/error.hpp "#include <Eigen/Core>" "core/error.hpp includes <Eigen/Core>")
 check(${dir}/core/error.hpp "#include \"spikenet/layer/linear.hpp\"" "core must not include layer")
 check(${dir}/core/error.hpp "#include <unistd.h>" "core must not include posix")
+check(${dir}/core/buffer.hpp "#include <sys/mman.h>" "")
 check(${dir}/neuron/lif.hpp "#include <spikenet/core/error.hpp>" "")
 check(${dir}/neuron/lif.hpp "#include <spikenet/backend/backend.hpp>" "neuron must not include backend")
 check(${dir}/backend/backend.hpp "#include \"spikenet/backend/cpu/cpu.hpp\"" "backend must not include backend/cpu")
