@@ -28,7 +28,8 @@
 
 namespace spikenet {
 
-// Options: allow_tf32, autotune, step_graphs (backend/cuda/options.hpp), one_by_one (backend/options.hpp).
+// Scalar: float. Options: mixed<__half>, mixed<__nv_bfloat16>, allow_tf32, autotune, step_graphs (backend/cuda/options.hpp),
+// one_by_one (backend/options.hpp).
 template <class Scalar, class... Options>
 using cuda = basic_cuda<Scalar, detail::cudnn_convolution<Scalar, Options...>,
                         detail::cublas_matrix_product<Scalar, Options...>, Options...>;

@@ -10,36 +10,56 @@
 
 namespace test {
 
+// In T, from what is stored as Real; parameters are rounded to that first, as tensor cores have them.
+template <class Real, class T>
+T rounded(T value) {
+  return static_cast<T>(static_cast<Real>(value));
+}
+
 // y[n, i, j, o] = bias[o] + sum of weight[o, c, k, l] x[n, i * stride + k * dilation - padding, ..., c]
-template <class T>
+template <class T, class Real = T>
 class reference_convolution {
  public:
   template <class G>
-  void forward(cudaStream_t, std::size_t items, const T* x, const T* weight, const T* bias, T* y) {
+  void forward(cudaStream_t, std::size_t items, const Real* x, const T* weight, const T* bias, Real* y) {
     host_cuda::submit([=] {
       const host_cuda::device_code access;
-      for (std::size_t i = 0; i < items * G::out_size; ++i) y[i] = bias ? bias[i % G::out_channels] : T{};
-      for_each_product<G>(items, [=](std::size_t in, std::size_t w, std::size_t out) { y[out] += x[in] * weight[w]; });
+      std::vector<T> sums(items * G::out_size);
+      for (std::size_t i = 0; i < sums.size(); ++i) sums[i] = bias ? rounded<Real>(bias[i % G::out_channels]) : T{};
+      for_each_product<G>(items, [&](std::size_t in, std::size_t w, std::size_t out) {
+        sums[out] += static_cast<T>(x[in]) * rounded<Real>(weight[w]);
+      });
+      store(sums, y);
     });
   }
   template <class G>
-  void backward_input(cudaStream_t, std::size_t items, const T* gy, const T* weight, T* gx) {
+  void backward_input(cudaStream_t, std::size_t items, const Real* gy, const T* weight, Real* gx) {
     host_cuda::submit([=] {
       const host_cuda::device_code access;
-      std::fill_n(gx, items * G::in_size, T{});
-      for_each_product<G>(items, [=](std::size_t in, std::size_t w, std::size_t out) { gx[in] += gy[out] * weight[w]; });
+      std::vector<T> sums(items * G::in_size);
+      for_each_product<G>(items, [&](std::size_t in, std::size_t w, std::size_t out) {
+        sums[in] += static_cast<T>(gy[out]) * rounded<Real>(weight[w]);
+      });
+      store(sums, gx);
     });
   }
   template <class G>
-  void backward_weight(cudaStream_t, std::size_t items, const T* x, const T* gy, T* gweight) {
+  void backward_weight(cudaStream_t, std::size_t items, const Real* x, const Real* gy, T* gweight) {
     host_cuda::submit([=] {
       const host_cuda::device_code access;
-      std::fill_n(gweight, G::out_channels * G::group_in * G::kernel * G::kernel, T{});
-      for_each_product<G>(items, [=](std::size_t in, std::size_t w, std::size_t out) { gweight[w] += x[in] * gy[out]; });
+      std::vector<T> sums(G::out_channels * G::group_in * G::kernel * G::kernel);
+      for_each_product<G>(items, [&](std::size_t in, std::size_t w, std::size_t out) {
+        sums[w] += static_cast<T>(x[in]) * static_cast<T>(gy[out]);
+      });
+      for (std::size_t i = 0; i < sums.size(); ++i) gweight[i] = rounded<Real>(sums[i]);
     });
   }
 
  private:
+  static void store(const std::vector<T>& sums, Real* to) {
+    for (std::size_t i = 0; i < sums.size(); ++i) to[i] = static_cast<Real>(sums[i]);
+  }
+
   // f(index of the input, of the weight, of the output) for every product of a convolution.
   template <class G, class F>
   static void for_each_product(std::size_t items, F f) {
@@ -64,43 +84,47 @@ class reference_convolution {
   }
 };
 
-template <class T>
+template <class T, class Real = T>
 class reference_product {
  public:
   template <std::size_t In, std::size_t Out>
-  void linear_forward(cudaStream_t, std::size_t items, const T* x, const T* weight, const T* bias, T* y) {
+  void linear_forward(cudaStream_t, std::size_t items, const Real* x, const T* weight, const T* bias, Real* y) {
     host_cuda::submit([=] {
       const host_cuda::device_code access;
       for (std::size_t n = 0; n < items; ++n) {
         for (std::size_t o = 0; o < Out; ++o) {
-          T sum = bias ? bias[o] : T{};
-          for (std::size_t i = 0; i < In; ++i) sum += x[n * In + i] * weight[o * In + i];
-          y[n * Out + o] = sum;
+          T sum = bias ? rounded<Real>(bias[o]) : T{};
+          for (std::size_t i = 0; i < In; ++i) sum += static_cast<T>(x[n * In + i]) * rounded<Real>(weight[o * In + i]);
+          y[n * Out + o] = static_cast<Real>(sum);
         }
       }
     });
   }
   template <std::size_t In, std::size_t Out>
-  void linear_backward_input(cudaStream_t, std::size_t items, const T* gy, const T* weight, T* gx) {
+  void linear_backward_input(cudaStream_t, std::size_t items, const Real* gy, const T* weight, Real* gx) {
     host_cuda::submit([=] {
       const host_cuda::device_code access;
       for (std::size_t n = 0; n < items; ++n) {
         for (std::size_t i = 0; i < In; ++i) {
           T sum{};
-          for (std::size_t o = 0; o < Out; ++o) sum += gy[n * Out + o] * weight[o * In + i];
-          gx[n * In + i] = sum;
+          for (std::size_t o = 0; o < Out; ++o) {
+            sum += static_cast<T>(gy[n * Out + o]) * rounded<Real>(weight[o * In + i]);
+          }
+          gx[n * In + i] = static_cast<Real>(sum);
         }
       }
     });
   }
   template <std::size_t In, std::size_t Out>
-  void linear_backward_weight(cudaStream_t, std::size_t items, const T* x, const T* gy, T* gweight) {
+  void linear_backward_weight(cudaStream_t, std::size_t items, const Real* x, const Real* gy, T* gweight) {
     host_cuda::submit([=] {
       const host_cuda::device_code access;
       std::fill_n(gweight, Out * In, T{});
       for (std::size_t n = 0; n < items; ++n) {
         for (std::size_t o = 0; o < Out; ++o) {
-          for (std::size_t i = 0; i < In; ++i) gweight[o * In + i] += gy[n * Out + o] * x[n * In + i];
+          for (std::size_t i = 0; i < In; ++i) {
+            gweight[o * In + i] += static_cast<T>(gy[n * Out + o]) * static_cast<T>(x[n * In + i]);
+          }
         }
       }
     });
@@ -108,7 +132,10 @@ class reference_product {
 };
 
 template <class T, class... Options>
-using host_cuda_backend = spikenet::basic_cuda<T, reference_convolution<T>, reference_product<T>, Options...>;
+using real_t = typename spikenet::detail::real_of_options<T, Options...>::type;
+template <class T, class... Options>
+using host_cuda_backend = spikenet::basic_cuda<T, reference_convolution<T, real_t<T, Options...>>,
+                                               reference_product<T, real_t<T, Options...>>, Options...>;
 
 // Values in the memory of a device, between others that must survive.
 template <class T>
@@ -118,7 +145,7 @@ class device_values {
   device_values(Backend& backend, const std::vector<T>& values) : size_{values.size()} {
     T* const memory = memory_.reserve(size_ + 2 * margin);
     backend.fill(memory, size_ + 2 * margin, [&](T* to) {
-      std::fill_n(to, size_ + 2 * margin, mark);
+      std::fill_n(to, size_ + 2 * margin, mark());
       std::copy(values.begin(), values.end(), to + margin);
     });
   }
@@ -134,13 +161,13 @@ class device_values {
     std::vector<T> all(size_ + 2 * margin);
     backend.download(memory_.data(), all.size(), all.data());
     for (std::size_t i = 0; i < margin; ++i)
-      if (all[i] != mark || all[all.size() - 1 - i] != mark) return false;
+      if (all[i] != mark() || all[all.size() - 1 - i] != mark()) return false;
     return true;
   }
 
  private:
   static constexpr std::ptrdiff_t margin = 64;
-  static constexpr T mark = 12345;
+  static T mark() { return static_cast<T>(12345); }
   spikenet::device_storage<T> memory_;
   std::size_t size_;
 };

@@ -22,6 +22,24 @@ struct any_function {
 };
 }  // namespace detail
 
+namespace detail {
+template <class B>
+struct real_of_backend {
+  using type = typename B::scalar;
+};
+template <class B>
+  requires requires { typename B::real; }
+struct real_of_backend<B> {
+  using type = typename B::real;
+};
+}  // namespace detail
+
+// What the real numbers between layers, and the gradients by them, are stored as: B::real where the backend has it, in mixed
+// precision; else its scalar. Parameters, their gradients, statistics and logits are scalars in any case, and so is all
+// that is computed with.
+template <class B>
+using real_of = typename detail::real_of_backend<B>::type;
+
 // Scalar, default-constructible, and the memory it computes in.
 template <class B>
 concept backend_memory = requires(B& b, std::size_t n) {
@@ -42,43 +60,58 @@ concept backend_transfers = host_visible<B> || requires(B& b, std::size_t n, con
   { b.all_finite() } -> std::same_as<bool>;
 };
 
+// x, y: what lies between layers; p, q: parameters and statistics of channels.
 template <class B>
-concept backend_convolution = requires(B& b, std::size_t items, const typename B::scalar* in, typename B::scalar* out) {
-  b.template conv2d_forward<detail::any_geometry>(items, in, in, in, out);
-  b.template conv2d_backward_input<detail::any_geometry>(items, in, in, out);
-  b.template conv2d_backward_weight<detail::any_geometry>(items, in, in, out);
+concept backend_convolution = requires(B& b, std::size_t items, const real_of<B>* x, real_of<B>* y,
+                                       const typename B::scalar* p, typename B::scalar* q) {
+  b.template conv2d_forward<detail::any_geometry>(items, x, p, p, y);
+  b.template conv2d_backward_input<detail::any_geometry>(items, x, p, y);
+  b.template conv2d_backward_weight<detail::any_geometry>(items, x, x, q);
 };
 
 template <class B>
-concept backend_linear = requires(B& b, std::size_t items, const typename B::scalar* in, typename B::scalar* out) {
-  b.template linear_forward<1, 1>(items, in, in, in, out);
-  b.template linear_backward_input<1, 1>(items, in, in, out);
-  b.template linear_backward_weight<1, 1>(items, in, in, out);
-  b.template channel_sums<1>(items, in, out);
+concept backend_linear = requires(B& b, std::size_t items, const real_of<B>* x, real_of<B>* y,
+                                  const typename B::scalar* p, typename B::scalar* q) {
+  b.template linear_forward<1, 1>(items, x, p, p, y);
+  b.template linear_backward_input<1, 1>(items, x, p, y);
+  b.template linear_backward_weight<1, 1>(items, x, x, q);
+  b.template channel_sums<1>(items, x, q);
 };
 
 template <class B>
-concept backend_normalisation =
-    requires(B& b, std::size_t rows, const typename B::scalar* in, typename B::scalar* out, double* sums) {
-      b.template channel_moments<1>(rows, in, sums, sums);
-      b.template normalisation_sums<1>(rows, in, in, in, in, sums);
-      b.template channel_affine<1>(rows, in, in, in, in, in, out);
-    };
+concept backend_normalisation = requires(B& b, std::size_t rows, const real_of<B>* x, real_of<B>* y,
+                                         const typename B::scalar* p, double* sums) {
+  b.template channel_moments<1>(rows, x, sums, sums);
+  b.template normalisation_sums<1>(rows, x, x, p, p, sums);
+  b.template channel_affine<1>(rows, x, x, p, p, p, y);
+};
 
 template <class B>
-concept backend_neurons = requires(B& b, std::size_t n, const typename B::scalar* in, typename B::scalar* out,
+concept backend_neurons = requires(B& b, std::size_t n, const real_of<B>* x, real_of<B>* y,
                                    const neuron_constants<typename B::scalar>& k) {
-  b.template lif_forward<detail::any_dynamics, 1, 1>(n, k, in, out);
-  b.template lif_backward<detail::any_dynamics, 1, 1>(n, k, in, in, out);
+  b.template lif_forward<detail::any_dynamics, 1, 1>(n, k, x, y);
+  b.template lif_backward<detail::any_dynamics, 1, 1>(n, k, x, x, y);
 };
 
 // Optional: stages in one pass. Where fuses_stages is false the layers run one by one and none of this is needed.
 template <class B>
-concept backend_stages = !B::fuses_stages || requires(B& b, std::size_t n, const typename B::scalar* in,
-                                                      typename B::scalar* out, double* sums,
+concept backend_stages = !B::fuses_stages || requires(B& b, std::size_t n, const real_of<B>* x, real_of<B>* y,
+                                                      const typename B::scalar* p, double* sums,
                                                       const neuron_constants<typename B::scalar>& k) {
-  b.template tdbn_lif_forward<detail::any_dynamics, 1, 1, 1>(n, k, in, in, in, in, out);
-  b.template tdbn_lif_backward<detail::any_dynamics, 1, 1, 1>(n, k, in, in, in, in, in, in, in, out, sums);
+  b.template tdbn_lif_forward<detail::any_dynamics, 1, 1, 1>(n, k, x, p, p, x, y);
+  b.template tdbn_lif_backward<detail::any_dynamics, 1, 1, 1>(n, k, x, p, p, x, p, p, x, y, sums);
+};
+
+// Optional: the gradient at a stage's neurons computed twice, for its sums and for what it contributes to that by the stage's
+// input, and never written.
+template <class B>
+inline constexpr bool recomputes_neurons = requires { requires B::recomputes_neurons; };
+
+template <class B>
+concept backend_recomputation = !recomputes_neurons<B> || requires(B& b, std::size_t n, const real_of<B>* x, real_of<B>* y,
+                                                                   const typename B::scalar* p,
+                                                                   const neuron_constants<typename B::scalar>& k) {
+  b.template tdbn_lif_backward_input<detail::any_dynamics, 1, 1, 1>(n, k, x, p, p, x, p, p, p, y);
 };
 
 // Optional: spikes held as bits between layers. Where packs_spikes is false or missing they are real numbers.
@@ -109,7 +142,7 @@ concept backend_packed_stages = !packs_spikes<B> || !B::fuses_stages ||
 
 template <class B>
 concept backend = backend_memory<B> && backend_transfers<B> && backend_convolution<B> && backend_linear<B> && backend_normalisation<B> &&
-                  backend_neurons<B> && backend_stages<B> &&
+                  backend_neurons<B> && backend_stages<B> && backend_recomputation<B> &&
                   backend_spikes<B> && backend_packed_stages<B>;
 
 }  // namespace spikenet

@@ -66,6 +66,7 @@ struct conv2d : layer {
   template <class Backend, std::size_t T, class In>
   struct module {
     using scalar = typename Backend::scalar;
+    using real = real_of<Backend>;
     using geometry = conv2d_geometry<In::shape::extents[0], In::shape::extents[1], In::shape::extents[2], Channels,
                                      Kernel, stride_value, padding_value, dilation_value, groups_value>;
     using output = signal<shape<Channels, geometry::out_height, geometry::out_width>, In::steps>;
@@ -113,10 +114,10 @@ struct conv2d : layer {
       }
     }
 
-    void forward(context<Backend>& c, tensor<In, const value> x, tensor<output, scalar> y) {
+    void forward(context<Backend>& c, tensor<In, const value> x, tensor<output, real> y) {
       c.backend.template conv2d_forward<geometry>(x.items(), x.data, slots[0].value, bias(), y.data);
     }
-    void forward(context<Backend>& c, tensor<In, const value> x, tensor<output, scalar> y,
+    void forward(context<Backend>& c, tensor<In, const value> x, tensor<output, real> y,
                  const batch_moments& m) requires makes_moments {
       c.backend.template conv2d_forward<geometry>(x.items(), x.data, slots[0].value, bias(), y.data, m.mean,
                                                   m.variance);
@@ -126,16 +127,16 @@ struct conv2d : layer {
       return nullptr;
     }
 
-    void backward(context<Backend>& c, tensor<In, const value> x, tensor<output, const scalar>,
-                  tensor<output, const scalar> gy, tensor<In, scalar> gx) {
+    void backward(context<Backend>& c, tensor<In, const value> x, tensor<output, const real>,
+                  tensor<output, const real> gy, tensor<In, real> gx) {
       c.backend.template conv2d_backward_weight<geometry>(x.items(), x.data, gy.data, slots[0].gradient);
       if constexpr (has_bias) {
         c.backend.template channel_sums<Channels>(gy.rows(), gy.data, slots[1].gradient);
       }
       if (gx) c.backend.template conv2d_backward_input<geometry>(x.items(), gy.data, slots[0].value, gx.data);
     }
-    void backward(context<Backend>& c, tensor<In, const value> x, const affine_gradient<output, scalar>& gy,
-                  tensor<In, scalar> gx, bool add) requires takes_affine_gradient {
+    void backward(context<Backend>& c, tensor<In, const value> x, const affine_gradient<output, real, scalar>& gy,
+                  tensor<In, real> gx, bool add) requires takes_affine_gradient {
       c.backend.template conv2d_backward<geometry>(x.items(), x.data, slots[0].value, gy.g.data, gy.x.data, gy.a, gy.b,
                                                    gy.d, slots[0].gradient, gx.data, add);
     }

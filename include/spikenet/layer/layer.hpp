@@ -12,9 +12,12 @@
 //         static constexpr std::array<parameter, n> parameters       the tensors it owns, n may be 0
 //         static void initialize(std::size_t i, std::span<Scalar> values, initialization, random_stream&)
 //         std::array<parameter_slot<Scalar>, n> slots                filled in by the network
-//         void forward(context<Backend>&, tensor<In, const Scalar> x, tensor<output, Scalar> y)
-//         void backward(context<Backend>&, x, tensor<output, const Scalar> y, tensor<output, const Scalar> gy,
-//                       tensor<In, Scalar> gx)         writes the gradients of its parameters, and gx unless it is null
+//         void forward(context<Backend>&, tensor<In, const Real> x, tensor<output, Real> y)
+//         void backward(context<Backend>&, x, tensor<output, const Real> y, tensor<output, const Real> gy,
+//                       tensor<In, Real> gx)           writes the gradients of its parameters, and gx unless it is null
+//
+// where Scalar is Backend::scalar and Real is real_of<Backend>: the same, but in mixed precision. A layer that computes by
+// itself then makes scalars of what it reads and Reals of what it writes.
 //
 // and may have, for whoever observes it (training/monitor.hpp):
 //
@@ -37,7 +40,7 @@
 // compute it where it needs it. Where `add` is true it then adds to gx what it would else write there:
 //
 //         static constexpr bool takes_affine_gradient = true
-//         void backward(context<Backend>&, x, const affine_gradient<output, Scalar>& gy, gx, bool add)
+//         void backward(context<Backend>&, x, const affine_gradient<output, Real, Scalar>& gy, gx, bool add)
 //
 // forward must write all of y, backward all of gx. Neither may keep anything from one call to the next but what
 // backward needs from the forward pass before it.
@@ -79,9 +82,9 @@ enum class initialization {
 template <class Backend>
 class workspace {
  public:
-  using scalar = typename Backend::scalar;
+  using real = real_of<Backend>;
 
-  scalar* take(std::size_t count) {
+  real* take(std::size_t count) {
     if (depth_ == slots_.size()) slots_.emplace_back();
     return slots_[depth_++].reserve(count);
   }
@@ -89,20 +92,20 @@ class workspace {
   void clear() noexcept { depth_ = 0; }
 
  private:
-  std::deque<typename Backend::template storage<scalar>> slots_;
+  std::deque<typename Backend::template storage<real>> slots_;
   std::size_t depth_ = 0;
 };
 
 // What the values of a signal are between two layers: spikes may be bits, all else is real.
 template <class Backend, class Signal>
 using held =
-    std::conditional_t<Signal::holds == content::spikes && packs_spikes<Backend>, spike_bits, typename Backend::scalar>;
+    std::conditional_t<Signal::holds == content::spikes && packs_spikes<Backend>, spike_bits, real_of<Backend>>;
 
 // A gradient in parts: a[c] g + b[c] x + d[c] in channel c. So a tdBN may leave that by its input to the layer before
 // it, if that layer would rather compute it where it is needed.
-template <class Signal, class Scalar>
+template <class Signal, class Real, class Scalar>
 struct affine_gradient {
-  tensor<Signal, const Scalar> g, x;
+  tensor<Signal, const Real> g, x;
   const Scalar *a, *b, *d;  // [channels]
 };
 

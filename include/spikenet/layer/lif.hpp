@@ -28,6 +28,7 @@ struct lif : layer {
   template <class Backend, std::size_t T, class In>
   struct module {
     using scalar = typename Backend::scalar;
+    using real = real_of<Backend>;
     using output = signal<typename In::shape, T, emits>;
     using dynamics = typename lif::dynamics;
     static constexpr bool makes_packed = true;
@@ -35,7 +36,7 @@ struct lif : layer {
     static constexpr std::array<parameter, 0> parameters{};
     std::array<parameter_slot<scalar>, 0> slots{};
 
-    void forward(context<Backend>& c, tensor<In, const scalar> x, tensor<output, value> y) {
+    void forward(context<Backend>& c, tensor<In, const real> x, tensor<output, value> y) {
       const auto k = c.neurons.template constants<scalar>();
       if constexpr (std::same_as<value, spike_bits>) {
         c.backend.template lif_forward<dynamics, T, In::steps, In::channels>(x.step_size() / In::channels, k, x.data,
@@ -45,8 +46,8 @@ struct lif : layer {
       }
     }
 
-    void backward(context<Backend>& c, tensor<In, const scalar> x, tensor<output, const value>,
-                  tensor<output, const scalar> gy, tensor<In, scalar> gx) {
+    void backward(context<Backend>& c, tensor<In, const real> x, tensor<output, const value>,
+                  tensor<output, const real> gy, tensor<In, real> gx) {
       if (!gx) return;
       c.backend.template lif_backward<dynamics, T, In::steps>(x.step_size(), c.neurons.template constants<scalar>(),
                                                               x.data, gy.data, gx.data);

@@ -43,6 +43,7 @@ struct linear : layer {
   template <class Backend, std::size_t T, class In>
   struct module {
     using scalar = typename Backend::scalar;
+    using real = real_of<Backend>;
     using output = signal<shape<Features>, In::steps>;
 
     static constexpr std::array<parameter, has_bias ? 2 : 1> parameters = [] {
@@ -63,14 +64,14 @@ struct linear : layer {
       }
     }
 
-    void forward(context<Backend>& c, tensor<In, const scalar> x, tensor<output, scalar> y) {
+    void forward(context<Backend>& c, tensor<In, const real> x, tensor<output, real> y) {
       const scalar* bias = nullptr;
       if constexpr (has_bias) bias = slots[1].value;
       c.backend.template linear_forward<In::size, Features>(x.items(), x.data, slots[0].value, bias, y.data);
     }
 
-    void backward(context<Backend>& c, tensor<In, const scalar> x, tensor<output, const scalar>,
-                  tensor<output, const scalar> gy, tensor<In, scalar> gx) {
+    void backward(context<Backend>& c, tensor<In, const real> x, tensor<output, const real>,
+                  tensor<output, const real> gy, tensor<In, real> gx) {
       c.backend.template linear_backward_weight<In::size, Features>(x.items(), x.data, gy.data, slots[0].gradient);
       if constexpr (has_bias) c.backend.template channel_sums<Features>(gy.items(), gy.data, slots[1].gradient);
       if (gx) c.backend.template linear_backward_input<In::size, Features>(x.items(), gy.data, slots[0].value, gx.data);

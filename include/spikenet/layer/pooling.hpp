@@ -23,29 +23,33 @@ struct global_avg_pool : layer {
   template <class Backend, std::size_t T, class In>
   struct module {
     using scalar = typename Backend::scalar;
+    using real = real_of<Backend>;
     static constexpr std::size_t C = In::channels, pixels = In::size / C;
     using output = signal<shape<C>, In::steps>;
     static constexpr std::array<parameter, 0> parameters{};
     std::array<parameter_slot<scalar>, 0> slots{};
 
-    void forward(context<Backend>& c, tensor<In, const scalar> x, tensor<output, scalar> y) {
-      const scalar* const in = x.data;
-      scalar* const out = y.data;
+    void forward(context<Backend>& c, tensor<In, const real> x, tensor<output, real> y) {
+      const real* const in = x.data;
+      real* const out = y.data;
       c.backend.for_each(y.size(), [=] SPIKENET_HOST_DEVICE(std::size_t i) {
-        const scalar* map = in + i / C * In::size + i % C;
+        const real* map = in + i / C * In::size + i % C;
         scalar sum{};
-        for (std::size_t p = 0; p < pixels; ++p) sum += map[p * C];
-        out[i] = sum / static_cast<scalar>(pixels);
+        for (std::size_t p = 0; p < pixels; ++p) sum += static_cast<scalar>(map[p * C]);
+        out[i] = static_cast<real>(sum / static_cast<scalar>(pixels));
       });
     }
 
-    void backward(context<Backend>& c, tensor<In, const scalar>, tensor<output, const scalar>,
-                  tensor<output, const scalar> gy, tensor<In, scalar> gx) {
+    void backward(context<Backend>& c, tensor<In, const real>, tensor<output, const real>,
+                  tensor<output, const real> gy, tensor<In, real> gx) {
       if (!gx) return;
-      const scalar* const g = gy.data;
-      scalar* const out = gx.data;
+      const real* const g = gy.data;
+      real* const out = gx.data;
       c.backend.for_each(gx.items() * pixels, [=] SPIKENET_HOST_DEVICE(std::size_t i) {
-        for (std::size_t k = 0; k < C; ++k) out[i * C + k] = g[i / pixels * C + k] / static_cast<scalar>(pixels);
+        for (std::size_t k = 0; k < C; ++k) {
+          out[i * C + k] =
+              static_cast<real>(static_cast<scalar>(g[i / pixels * C + k]) / static_cast<scalar>(pixels));
+        }
       });
     }
   };
@@ -77,6 +81,7 @@ struct avg_pool2d : layer {
   template <class Backend, std::size_t T, class In>
   struct module {
     using scalar = typename Backend::scalar;
+    using real = real_of<Backend>;
     static constexpr std::size_t C = In::shape::extents[0], H = In::shape::extents[1], W = In::shape::extents[2];
     static constexpr std::size_t OH = (H - Kernel) / S + 1, OW = (W - Kernel) / S + 1;
     static constexpr scalar share = scalar{1} / static_cast<scalar>(Kernel * Kernel);
@@ -84,26 +89,26 @@ struct avg_pool2d : layer {
     static constexpr std::array<parameter, 0> parameters{};
     std::array<parameter_slot<scalar>, 0> slots{};
 
-    void forward(context<Backend>& c, tensor<In, const scalar> x, tensor<output, scalar> y) {
-      const scalar* const in = x.data;
-      scalar* const out = y.data;
+    void forward(context<Backend>& c, tensor<In, const real> x, tensor<output, real> y) {
+      const real* const in = x.data;
+      real* const out = y.data;
       c.backend.for_each(y.size(), [=] SPIKENET_HOST_DEVICE(std::size_t i) {
         const std::size_t channel = i % C, column = i / C % OW, row = i / C / OW % OH, item = i / output::size;
-        const scalar* window = in + item * In::size + (row * S * W + column * S) * C + channel;
+        const real* window = in + item * In::size + (row * S * W + column * S) * C + channel;
         scalar sum{};
         for (std::size_t k = 0; k < Kernel; ++k) {
-          for (std::size_t l = 0; l < Kernel; ++l) sum += window[(k * W + l) * C];
+          for (std::size_t l = 0; l < Kernel; ++l) sum += static_cast<scalar>(window[(k * W + l) * C]);
         }
-        out[i] = sum * share;
+        out[i] = static_cast<real>(sum * share);
       });
     }
 
     // Each input pixel gathers from the windows that cover it.
-    void backward(context<Backend>& c, tensor<In, const scalar>, tensor<output, const scalar>,
-                  tensor<output, const scalar> gy, tensor<In, scalar> gx) {
+    void backward(context<Backend>& c, tensor<In, const real>, tensor<output, const real>,
+                  tensor<output, const real> gy, tensor<In, real> gx) {
       if (!gx) return;
-      const scalar* const g = gy.data;
-      scalar* const out = gx.data;
+      const real* const g = gy.data;
+      real* const out = gx.data;
       c.backend.for_each(gx.size(), [=] SPIKENET_HOST_DEVICE(std::size_t i) {
         const std::size_t channel = i % C, column = i / C % W, row = i / C / W % H, item = i / In::size;
         const std::size_t first_row = row < Kernel ? 0 : (row - Kernel) / S + 1;
@@ -111,10 +116,10 @@ struct avg_pool2d : layer {
         scalar sum{};
         for (std::size_t r = first_row; r < OH && r * S <= row; ++r) {
           for (std::size_t l = first_column; l < OW && l * S <= column; ++l) {
-            sum += g[item * output::size + (r * OW + l) * C + channel];
+            sum += static_cast<scalar>(g[item * output::size + (r * OW + l) * C + channel]);
           }
         }
-        out[i] = sum * share;
+        out[i] = static_cast<real>(sum * share);
       });
     }
   };
@@ -125,25 +130,26 @@ struct flatten : layer {
   template <class Backend, std::size_t T, class In>
   struct module {
     using scalar = typename Backend::scalar;
+    using real = real_of<Backend>;
     static constexpr std::size_t C = In::channels, pixels = In::size / C;
     using output = signal<shape<In::size>, In::steps, In::holds>;
     static constexpr std::array<parameter, 0> parameters{};
     std::array<parameter_slot<scalar>, 0> slots{};
 
-    void forward(context<Backend>& c, tensor<In, const scalar> x, tensor<output, scalar> y) {
-      const scalar* const in = x.data;
-      scalar* const out = y.data;
+    void forward(context<Backend>& c, tensor<In, const real> x, tensor<output, real> y) {
+      const real* const in = x.data;
+      real* const out = y.data;
       c.backend.for_each(y.size(), [=] SPIKENET_HOST_DEVICE(std::size_t i) {
         const std::size_t item = i / In::size, channel = i % In::size / pixels, pixel = i % pixels;
         out[i] = in[item * In::size + pixel * C + channel];
       });
     }
 
-    void backward(context<Backend>& c, tensor<In, const scalar>, tensor<output, const scalar>,
-                  tensor<output, const scalar> gy, tensor<In, scalar> gx) {
+    void backward(context<Backend>& c, tensor<In, const real>, tensor<output, const real>,
+                  tensor<output, const real> gy, tensor<In, real> gx) {
       if (!gx) return;
-      const scalar* const g = gy.data;
-      scalar* const out = gx.data;
+      const real* const g = gy.data;
+      real* const out = gx.data;
       c.backend.for_each(gx.size(), [=] SPIKENET_HOST_DEVICE(std::size_t i) {
         const std::size_t item = i / In::size, channel = i % In::size / pixels, pixel = i % pixels;
         out[item * In::size + pixel * C + channel] = g[i];

@@ -156,6 +156,7 @@ struct tdbn : layer {
   template <class Backend, std::size_t T, class In>
   struct module {
     using scalar = typename Backend::scalar;
+    using real = real_of<Backend>;
     using output = signal<typename In::shape, In::steps>;
     static constexpr std::size_t channels = In::channels;
 
@@ -169,14 +170,14 @@ struct tdbn : layer {
       std::fill(values.begin(), values.end(), i == 0 || i == 3 ? scalar{1} : scalar{0});
     }
 
-    void forward(context<Backend>& c, tensor<In, const scalar> x, tensor<output, scalar> y) {
+    void forward(context<Backend>& c, tensor<In, const real> x, tensor<output, real> y) {
       prepare(c, x);
       c.backend.template channel_affine<channels>(x.rows(), x.data, nullptr, of_channels.scale(), nullptr,
                                                   of_channels.shift(), y.data);
     }
 
-    void backward(context<Backend>& c, tensor<In, const scalar> x, tensor<output, const scalar>,
-                  tensor<output, const scalar> gy, tensor<In, scalar> gx) {
+    void backward(context<Backend>& c, tensor<In, const real> x, tensor<output, const real>,
+                  tensor<output, const real> gy, tensor<In, real> gx) {
       c.backend.template normalisation_sums<channels>(x.rows(), x.data, gy.data, of_channels.mean(),
                                                       of_channels.inverse_stddev(), of_channels.sums());
       finish_backward(c, x, gy.data, gx);
@@ -189,7 +190,7 @@ struct tdbn : layer {
 
     // The parts that the fused stage shares. prepare: scale and shift of the affine map that this layer amounts to.
     // known: whoever wrote x has left its moments.
-    void prepare(context<Backend>& c, tensor<In, const scalar> x, bool known = false) {
+    void prepare(context<Backend>& c, tensor<In, const real> x, bool known = false) {
       of_channels.reserve(channels);
       if (c.training && !known) {
         c.backend.template channel_moments<channels>(x.rows(), x.data, of_channels.batch_mean(),
@@ -199,12 +200,12 @@ struct tdbn : layer {
     }
 
     // gx in parts, where of_channels.sums() are those of gy and of gy * z; and whole, where gx may be where gy is.
-    affine_gradient<In, scalar> affine(context<Backend>& c, tensor<In, const scalar> x, const scalar* gy) {
+    affine_gradient<In, real, scalar> affine(context<Backend>& c, tensor<In, const real> x, const real* gy) {
       of_channels.differentiate(c.backend, slots, factor(c), static_cast<double>(x.rows()));
       return {{gy, x.batch}, x, of_channels.by_gradient(), of_channels.by_input(), of_channels.constant()};
     }
-    void finish_backward(context<Backend>& c, tensor<In, const scalar> x, const scalar* gy, tensor<In, scalar> gx) {
-      const affine_gradient<In, scalar> parts = affine(c, x, gy);
+    void finish_backward(context<Backend>& c, tensor<In, const real> x, const real* gy, tensor<In, real> gx) {
+      const affine_gradient<In, real, scalar> parts = affine(c, x, gy);
       if (gx) c.backend.template channel_affine<channels>(x.rows(), gy, x.data, parts.a, parts.b, parts.d, gx.data);
     }
 

@@ -79,6 +79,7 @@ class chain {
 
  public:
   using scalar = typename Backend::scalar;
+  using real = real_of<Backend>;
   using output = typename rest::output;
   using in_value = held<Backend, In>;
   using out_value = held<Backend, output>;
@@ -128,9 +129,9 @@ class chain {
   // see adds_gradient.
   template <class Gradient>
   void backward(context<Backend>& c, tensor<In, const in_value> x, tensor<output, const out_value> y,
-                const Gradient& gy, tensor<In, scalar> gx, bool add = false) {
+                const Gradient& gy, tensor<In, real> gx, bool add = false) {
     if constexpr (!is_broken) {
-      std::array<scalar*, 2> memory{};
+      std::array<real*, 2> memory{};
       for (std::size_t i = 0; i < slots; ++i) memory[i] = c.scratch.take(largest_between * x.batch);
       first_backward(c, x, y, back_to_first(c, x.batch, y, gy, memory), gx, add);
       c.scratch.give_back(slots);
@@ -139,21 +140,21 @@ class chain {
 
   // The gradient by x, whole or in parts, in one of the two slots or where that by the first stage's output was.
   template <class Gradient>
-  tensor<In, scalar> walk_back(context<Backend>& c, tensor<In, const in_value> x, tensor<output, const out_value> y,
-                               const Gradient& gy, const std::array<scalar*, 2>& memory) {
+  tensor<In, real> walk_back(context<Backend>& c, tensor<In, const in_value> x, tensor<output, const out_value> y,
+                             const Gradient& gy, const std::array<real*, 2>& memory) {
     if constexpr (is_broken) {
       return {};
     } else {
       const auto gradient = back_to_first(c, x.batch, y, gy, memory);
-      const tensor<In, scalar> gx{place(gradient, memory), x.batch};
+      const tensor<In, real> gx{place(gradient, memory), x.batch};
       first_backward(c, x, y, gradient, gx, false);
       return gx;
     }
   }
   template <class Gradient>
-  affine_gradient<In, scalar> walk_back_affine(context<Backend>& c, tensor<In, const in_value> x,
-                                               tensor<output, const out_value> y, const Gradient& gy,
-                                               const std::array<scalar*, 2>& memory) {
+  affine_gradient<In, real, scalar> walk_back_affine(context<Backend>& c, tensor<In, const in_value> x,
+                                                     tensor<output, const out_value> y, const Gradient& gy,
+                                                     const std::array<real*, 2>& memory) {
     const auto gradient = back_to_first(c, x.batch, y, gy, memory);
     return first_.backward_affine(c, x, gradient, place(gradient, memory));
   }
@@ -202,7 +203,7 @@ class chain {
   // The gradient by the first stage's output.
   template <class Gradient>
   auto back_to_first(context<Backend>& c, std::size_t batch, tensor<output, const out_value> y, const Gradient& gy,
-                     const std::array<scalar*, 2>& memory) {
+                     const std::array<real*, 2>& memory) {
     if constexpr (rest::length == 0) {
       return gy;
     } else if constexpr (adds_gradient) {
@@ -214,8 +215,8 @@ class chain {
 
   template <class Gradient>
   void first_backward(context<Backend>& c, tensor<In, const in_value> x, tensor<output, const out_value> y,
-                      const Gradient& gradient, tensor<In, scalar> gx, bool add) {
-    if constexpr (std::same_as<Gradient, affine_gradient<between, scalar>>) {
+                      const Gradient& gradient, tensor<In, real> gx, bool add) {
+    if constexpr (std::same_as<Gradient, affine_gradient<between, real, scalar>>) {
       first_.backward(c, x, gradient, gx, add);
     } else {
       first_.backward(c, x, first_output(x.batch, y), gradient, gx);
@@ -223,16 +224,16 @@ class chain {
   }
 
   // Where the gradient by the first stage's input goes, from that by its output.
-  static scalar* place(const tensor<between, scalar>& gradient, const std::array<scalar*, 2>& memory) {
+  static real* place(const tensor<between, real>& gradient, const std::array<real*, 2>& memory) {
     return stage::works_in_place ? gradient.data : other(gradient.data, memory);
   }
-  static scalar* place(const tensor<between, const scalar>& gradient, const std::array<scalar*, 2>& memory) {
+  static real* place(const tensor<between, const real>& gradient, const std::array<real*, 2>& memory) {
     return other(gradient.data, memory);
   }
-  static scalar* place(const affine_gradient<between, scalar>& gradient, const std::array<scalar*, 2>& memory) {
+  static real* place(const affine_gradient<between, real, scalar>& gradient, const std::array<real*, 2>& memory) {
     return other(gradient.g.data, memory);
   }
-  static scalar* other(const scalar* taken, const std::array<scalar*, 2>& memory) {
+  static real* other(const real* taken, const std::array<real*, 2>& memory) {
     return memory[taken == memory[0] ? 1 : 0];
   }
 

@@ -59,20 +59,21 @@ struct softmax_cross_entropy;
 namespace detail {
 
 // to[i] = the mean of from [steps, count] over the steps.
-template <class Backend, class S>
-void mean_over_steps(Backend& backend, std::size_t steps, std::size_t count, const S* from, S* to) {
+template <class Backend, class Real, class S>
+void mean_over_steps(Backend& backend, std::size_t steps, std::size_t count, const Real* from, S* to) {
   backend.for_each(count, [=] SPIKENET_HOST_DEVICE(std::size_t i) {
     S sum{};
-    for (std::size_t t = 0; t < steps; ++t) sum += from[t * count + i];
+    for (std::size_t t = 0; t < steps; ++t) sum += static_cast<S>(from[t * count + i]);
     to[i] = sum / static_cast<S>(steps);
   });
 }
 
-// The gradient of that: every timestep has the same share. to [steps, count]
-template <class Backend, class S>
-void share_among_steps(Backend& backend, std::size_t steps, std::size_t count, const S* from, S* to) {
-  const S share = S{1} / static_cast<S>(steps);
-  backend.for_each(steps * count, [=] SPIKENET_HOST_DEVICE(std::size_t i) { to[i] = share * from[i % count]; });
+// The gradient of that, times `factor`: every timestep has the same share. to [steps, count]
+template <class Backend, class S, class Real>
+void share_among_steps(Backend& backend, std::size_t steps, std::size_t count, S factor, const S* from, Real* to) {
+  const S share = factor / static_cast<S>(steps);
+  backend.for_each(steps * count,
+                   [=] SPIKENET_HOST_DEVICE(std::size_t i) { to[i] = static_cast<Real>(share * from[i % count]); });
 }
 
 template <class Backend, class S>
@@ -81,6 +82,16 @@ void scale(Backend& backend, std::size_t count, double factor, S* values) {
     values[i] = static_cast<S>(static_cast<double>(values[i]) * factor);
   });
 }
+
+// What Backend says the gradient of the loss is to be multiplied with; 1 where it says nothing.
+template <class Backend>
+inline constexpr double default_loss_scale = [] {
+  if constexpr (requires { Backend::loss_scale; }) {
+    return Backend::loss_scale;
+  } else {
+    return 1.0;
+  }
+}();
 
 // gradient [batch, Classes] of the mean of a loss that looks at one item at a time.
 template <std::size_t Classes, class Backend, class Loss, class S>
@@ -110,6 +121,7 @@ class network {
   static_assert(sizeof...(Layers) > 0, "spikenet: a network needs at least 1 layer");
   using chain_type = detail::chain<Backend, timesteps, 0, input, Layers...>;
   using output = typename chain_type::output;
+  using real = real_of<Backend>;
   using output_value = held<Backend, output>;
   static_assert(network_must_end_in_a_vector_of_logits<typename output::shape>::checked);
 
@@ -162,7 +174,7 @@ class network {
     check_images(images, labels.size());
     const std::size_t batch = labels.size();
     take_in(images, batch, batch, 0);
-    scalar* const gy = output_gradient_.reserve(output::steps * batch * classes);
+    real* const gy = output_gradient_.reserve(output::steps * batch * classes);
     training_batch_ = batch;
     step_result result;
     if constexpr (differentiates_on_device<Loss>) {
@@ -172,7 +184,6 @@ class network {
         run_forward(batch, true);
         differentiate_on_device(batch, loss, gy);
         run_backward(batch, gy);
-        backend_.watch(arena_size_, gradients_.data());
       };
       if constexpr (std::is_empty_v<Loss>) {
         repeat(batch, &kind_of<Loss>, pass);
@@ -184,7 +195,6 @@ class network {
       check_pass(true);
       result = judge_and_differentiate(labels, loss, gy);
       run_backward(batch, gy);
-      if constexpr (!host_visible<Backend>) backend_.watch(arena_size_, gradients_.data());
     }
     const detail::profile_scope timed(times_, detail::pass::backward, "update");
     if constexpr (differentiates_on_device<Loss>) {
@@ -192,9 +202,9 @@ class network {
       const std::span<const scalar> logits = fetch_logits();
       result = judge(logits, labels);
       result.loss = loss_of(labels, loss, logits);
-      if (!finite) find_bad_gradient();
+      if (!finite) run_backward_with_less(batch, gy);
     } else if (!gradients_are_finite()) {
-      find_bad_gradient();
+      run_backward_with_less(batch, gy);
     }
     context<Backend> c{backend_, scratch_, neurons_, true};
     const auto update_statistics = [&]<class M>(detail::no_path, M& module) {
@@ -362,6 +372,21 @@ class network {
     updates_ = updates;
   }
 
+  // In mixed precision the gradient of the loss is multiplied by this before it goes back through the layers, so that what
+  // is small is not lost where it is stored in few bits, and the gradients of the parameters are divided by it at the end:
+  // nobody else sees it. A power of two, for that rounds nothing; at first 1024 for half, which has few bits of exponent,
+  // and 1 for bfloat16. Where it makes gradients infinite the backward pass is run again with half of it, which stays.
+  // Throws argument_error where it is to be no power of two.
+  double loss_scale() const noexcept { return loss_scale_; }
+  void set_loss_scale(double scale) requires(!std::is_same_v<real_of<Backend>, scalar>) {
+    int exponent = 0;
+    if (!(scale > 0) || std::frexp(scale, &exponent) != 0.5 || exponent < -60 || exponent > 60) {
+      throw argument_error("network: the loss scale must be a power of two, but is " + std::to_string(scale));
+    }
+    loss_scale_ = scale;
+    if constexpr (requires { backend_.forget_passes(); }) backend_.forget_passes();  // which have the one before in them
+  }
+
   // From now on every pass adds the time of each layer to `times`, which must live as long; null: no more. The
   // network's results are the same; see network/profile.hpp.
   void profile_into(profile* times) noexcept { times_ = times; }
@@ -371,6 +396,7 @@ class network {
 
  private:
   static constexpr std::size_t evaluation_slice = 64;
+  static constexpr bool is_mixed = !std::is_same_v<real, scalar>;
   struct nobody {};  // observes nothing
   template <class Optimizer>
   static constexpr char kind_of = 0;  // its address stands for the type
@@ -514,37 +540,61 @@ class network {
     pass();
   }
 
-  // gy [steps, N, classes]: the gradient at the last layer's output
-  void run_backward(std::size_t batch, const scalar* gy) {
-    scratch_.clear();
-    context<Backend> c{backend_, scratch_, neurons_, true, times_};
-    chain_.backward(c, {input_.data(), batch}, {output_.data(), batch}, tensor<output, const scalar>{gy, batch},
-                    {nullptr, batch});
-  }
-
   void take_in(std::span<const scalar> images, std::size_t batch, std::size_t size, std::size_t first) {
     const std::size_t values = input::steps * size * input::size;
     detail::fill(backend_, input_.reserve(values), values,
-                 [&](scalar* to) { take_in(images, batch, size, first, to); });
+                 [&](real* to) { take_in(images, batch, size, first, to); });
   }
   void take_in_labels(std::span<const std::int32_t> labels) {
     detail::fill(backend_, labels_.reserve(labels.size()), labels.size(),
                  [&](std::int32_t* to) { std::copy(labels.begin(), labels.end(), to); });
   }
 
-  // Channels innermost; throws numeric_error where a value is not finite.
-  void take_in(std::span<const scalar> images, std::size_t batch, std::size_t size, std::size_t first, scalar* in) {
+  // gy [steps, N, classes]: the gradient at the last layer's output
+  void run_backward(std::size_t batch, const real* gy) {
+    scratch_.clear();
+    context<Backend> c{backend_, scratch_, neurons_, true, times_};
+    chain_.backward(c, {input_.data(), batch}, {output_.data(), batch}, tensor<output, const real>{gy, batch},
+                    {nullptr, batch});
+    if constexpr (is_mixed) {
+      if (loss_scale_ != 1) detail::scale(backend_, arena_size_, 1 / loss_scale_, gradients_.data());
+    }
+    if constexpr (!host_visible<Backend>) backend_.watch(arena_size_, gradients_.data());
+  }
+
+  // The gradients are not finite: back again, with half of the loss scale each time, until they are. Throws numeric_error
+  // where it has come down to 1, or there is none.
+  void run_backward_with_less(std::size_t batch, real* gy) {
+    if constexpr (is_mixed) {
+      while (loss_scale_ > 1) {
+        set_loss_scale(loss_scale_ / 2);
+        share_gradient(batch, gy);
+        run_backward(batch, gy);
+        if (gradients_are_finite()) return;
+      }
+    }
+    find_bad_gradient();
+  }
+
+  // gy, from that by the logits.
+  void share_gradient(std::size_t batch, real* gy) {
+    detail::share_among_steps(backend_, output::steps, batch * classes, static_cast<scalar>(loss_scale_),
+                              static_cast<const scalar*>(logits_gradient_.data()), gy);
+  }
+
+  // Channels innermost; throws numeric_error where a value is not finite, or none once it is stored.
+  void take_in(std::span<const scalar> images, std::size_t batch, std::size_t size, std::size_t first, real* in) {
     const detail::profile_scope timed(times_, detail::pass::forward, "input");
     constexpr std::size_t pixels = height * width;
     bool finite = true;
     for (std::size_t t = 0; t < input::steps; ++t) {
       const scalar* from = images.data() + (t * batch + first) * input::size;
-      scalar* to = in + t * size * input::size;
+      real* to = in + t * size * input::size;
       for (std::size_t n = 0; n < size; ++n, from += input::size, to += input::size) {
         for (std::size_t channel = 0; channel < channels; ++channel) {
           for (std::size_t p = 0; p < pixels; ++p) {
-            const scalar value = from[channel * pixels + p];
-            finite = finite && std::isfinite(value);
+            const real value = static_cast<real>(from[channel * pixels + p]);
+            finite = finite && std::isfinite(static_cast<scalar>(value));
             to[p * channels + channel] = value;
           }
         }
@@ -555,7 +605,7 @@ class network {
 
   // The loss of the last forward pass, and its gradient gy [steps, N, classes] at the last layer's output.
   template <class Loss>
-  step_result judge_and_differentiate(std::span<const std::int32_t> labels, const Loss& loss, scalar* gy) {
+  step_result judge_and_differentiate(std::span<const std::int32_t> labels, const Loss& loss, real* gy) {
     const detail::profile_scope timed(times_, detail::pass::backward, "loss");
     const std::size_t batch = labels.size();
     read_out(batch, 0, batch);
@@ -565,7 +615,7 @@ class network {
     scalar* const gradient = logits_gradient_.reserve(values);
     detail::fill(backend_, gradient, values,
                  [&](scalar* to) { result.loss = loss_of(labels, loss, logits, std::span<scalar>(to, values)); });
-    detail::share_among_steps(backend_, output::steps, values, static_cast<const scalar*>(gradient), gy);
+    share_gradient(batch, gy);
     return result;
   }
 
@@ -583,13 +633,13 @@ class network {
 
   // The same gradient, of a loss that has of_item.
   template <class Loss>
-  void differentiate_on_device(std::size_t batch, const Loss& loss, scalar* gy) {
+  void differentiate_on_device(std::size_t batch, const Loss& loss, real* gy) {
     read_out(batch, 0, batch);
     const std::size_t values = batch * classes;
     scalar* const gradient = logits_gradient_.reserve(values);
     detail::differentiate_items<classes>(backend_, batch, loss, static_cast<const scalar*>(logits_.data()),
                                          static_cast<const std::int32_t*>(labels_.data()), gradient);
-    detail::share_among_steps(backend_, output::steps, values, static_cast<const scalar*>(gradient), gy);
+    share_gradient(batch, gy);
   }
 
   // The loss, on the host; its gradient goes to `gradient`, or nowhere that matters.
@@ -603,8 +653,10 @@ class network {
   }
 
   [[noreturn]] static void throw_not_finite(std::span<const scalar> images) {
-    const auto bad = std::find_if(images.begin(), images.end(), [](scalar v) { return !std::isfinite(v); });
-    throw numeric_error("input: value " + std::to_string(bad - images.begin()) + " of the batch is not finite");
+    const auto is_bad = [](scalar v) { return !std::isfinite(static_cast<scalar>(static_cast<real>(v))); };
+    const auto bad = std::find_if(images.begin(), images.end(), is_bad);
+    throw numeric_error("input: value " + std::to_string(bad - images.begin()) + " of the batch is " +
+                        (std::isfinite(*bad) ? "too large for what layers store" : "not finite"));
   }
 
   // Memory of the host for a gradient that nobody reads.
@@ -664,11 +716,13 @@ class network {
 
   workspace<Backend> scratch_;
   storage<output_value> output_;
-  storage<scalar> input_, output_gradient_, logits_, logits_gradient_;
+  storage<real> input_, output_gradient_;
+  storage<scalar> logits_, logits_gradient_;
   storage<std::int32_t> labels_;
   detail::host_copy<Backend, scalar> host_logits_;
   buffer<scalar> unused_gradient_;  // where the host sees no other
   std::size_t training_batch_ = 0, logits_size_ = 0;
+  double loss_scale_ = detail::default_loss_scale<Backend>;
   profile* times_ = nullptr;
 };
 

@@ -2,7 +2,9 @@
 #pragma once
 
 #include <concepts>
+#include <span>
 #include <string>
+#include <vector>
 
 #include "spikenet/backend/memory.hpp"
 #include "spikenet/core/tensor.hpp"
@@ -38,19 +40,30 @@ namespace detail {
 template <class F, class Output, class Scalar>
 concept observes_outputs = std::invocable<F&, const std::string&, tensor<Output, const Scalar>>;
 
-// A signal where the host can read it.
+// A signal where the host can read it, in scalars.
 template <class Backend, class Signal>
 class shown {
  public:
   using scalar = typename Backend::scalar;
-  shown(context<Backend>& c, tensor<Signal, const scalar> x)
-      : x_{copy_.fetch(c.backend, x.data, x.size()).data(), x.batch} {}
+  using real = real_of<Backend>;
+  shown(context<Backend>& c, tensor<Signal, const real> x)
+      : x_{as_scalars(copy_.fetch(c.backend, x.data, x.size())).data(), x.batch} {}
   shown(const shown&) = delete;
   shown& operator=(const shown&) = delete;
   tensor<Signal, const scalar> operator*() const noexcept { return x_; }
 
  private:
-  host_copy<Backend, scalar> copy_;
+  std::span<const scalar> as_scalars(std::span<const real> values) {
+    if constexpr (std::same_as<real, scalar>) {
+      return values;
+    } else {
+      scalars_.assign(values.begin(), values.end());
+      return scalars_;
+    }
+  }
+
+  host_copy<Backend, real> copy_;
+  std::vector<scalar> scalars_;  // where reals are others
   tensor<Signal, const scalar> x_;
 };
 

@@ -11,11 +11,11 @@ namespace spikenet::detail {
 template <class Backend, class Signal>
 class real_view {
  public:
-  using scalar = typename Backend::scalar;
+  using real = real_of<Backend>;
 
-  real_view(context<Backend>&, tensor<Signal, const scalar> x) : x_{x} {}
+  real_view(context<Backend>&, tensor<Signal, const real> x) : x_{x} {}
   real_view(context<Backend>& c, tensor<Signal, const spike_bits> x) : scratch_{&c.scratch} {
-    scalar* const values = c.scratch.take(x.size());
+    real* const values = c.scratch.take(x.size());
     c.backend.template unpack<Signal::channels>(x.rows(), x.data, values);
     x_ = {values, x.batch};
   }
@@ -25,11 +25,11 @@ class real_view {
   real_view(const real_view&) = delete;
   real_view& operator=(const real_view&) = delete;
 
-  operator tensor<Signal, const scalar>() const noexcept { return x_; }
-  tensor<Signal, const scalar> operator*() const noexcept { return x_; }
+  operator tensor<Signal, const real>() const noexcept { return x_; }
+  tensor<Signal, const real> operator*() const noexcept { return x_; }
 
  private:
-  tensor<Signal, const scalar> x_;
+  tensor<Signal, const real> x_;
   workspace<Backend>* scratch_ = nullptr;
 };
 

@@ -66,7 +66,7 @@ struct split<sequence<First, Second, Rest...>> : split_last<sequence<First>, Sec
 template <class Backend, std::size_t T, class In, class Shortcut>
 class residual_shortcut {
  public:
-  using scalar = typename Backend::scalar;
+  using real = real_of<Backend>;
   using output = typename shortcut_of<Backend, T, In, Shortcut>::output;
   using in_value = held<Backend, In>;
   using out_value = held<Backend, output>;
@@ -91,18 +91,18 @@ class residual_shortcut {
 
   // gx += the gradient through the shortcut; gsum [Steps, ...] is the gradient at the sum.
   template <std::size_t Steps>
-  void backward(context<Backend>& c, tensor<In, const in_value> x, const scalar* gsum, tensor<In, scalar> gx) {
-    const scalar* gy = gsum;
+  void backward(context<Backend>& c, tensor<In, const in_value> x, const real* gsum, tensor<In, real> gx) {
+    const real* gy = gsum;
     std::size_t taken = 0;
     if constexpr (output::steps != Steps) {  // one value was added at every timestep: its gradient is their sum
       const std::size_t step = x.batch * output::size;
-      scalar* total = c.scratch.take(step);
+      real* total = c.scratch.take(step);
       ++taken;
       sum_over_steps(c.backend, Steps, step, gsum, total);
       gy = total;
     }
     if constexpr (!is_identity) {
-      scalar* through = gx ? c.scratch.take(gx.size()) : nullptr;
+      real* through = gx ? c.scratch.take(gx.size()) : nullptr;
       if (gx) ++taken;
       stage_.backward(c, x, result(x), {gy, x.batch}, {through, x.batch});
       gy = through;
@@ -132,7 +132,7 @@ class residual_shortcut {
 template <class Backend, std::size_t T, class In, class Main, class Shortcut, class Join>
 class plain_residual {
  public:
-  using scalar = typename Backend::scalar;
+  using real = real_of<Backend>;
   using main_stage = single_stage<Backend, T, 0, In, Main>;
   using sum = signal<typename main_stage::output::shape, main_stage::output::steps>;
   using join_stage = single_stage<Backend, T, 1, sum, named_or<Join, "join">>;
@@ -157,9 +157,9 @@ class plain_residual {
   }
 
   void backward(context<Backend>& c, tensor<In, const in_value> x, tensor<output, const out_value> y,
-                tensor<output, const scalar> gy, tensor<In, scalar> gx) {
-    const tensor<sum, const scalar> total{sum_kept_.data(), x.batch};
-    const tensor<sum, scalar> gsum{c.scratch.take(total.size()), x.batch};
+                tensor<output, const real> gy, tensor<In, real> gx) {
+    const tensor<sum, const real> total{sum_kept_.data(), x.batch};
+    const tensor<sum, real> gsum{c.scratch.take(total.size()), x.batch};
     join_.backward(c, total, y, gy, gsum);
     main_.run_back(c, x, {main_kept_.data(), x.batch}, {gsum.data, x.batch}, gx);
     shortcut_.template backward<sum::steps>(c, x, gsum.data, gx);
@@ -181,7 +181,7 @@ class plain_residual {
   }
 
   static void add(context<Backend>& c, tensor<main_output, const main_value> from_main,
-                  tensor<branch, const held<Backend, branch>> from_shortcut, tensor<sum, scalar> total) {
+                  tensor<branch, const held<Backend, branch>> from_shortcut, tensor<sum, real> total) {
     const profile_scope timed(c.times, pass::forward, "sum");
     const real_view<Backend, main_output> main(c, from_main);
     const real_view<Backend, branch> shortcut(c, from_shortcut);
@@ -193,14 +193,14 @@ class plain_residual {
   join_stage join_;
   shortcut_type shortcut_;
   typename Backend::template storage<main_value> main_kept_;
-  typename Backend::template storage<scalar> sum_kept_;
+  typename Backend::template storage<real> sum_kept_;
 };
 
 // A main branch that ends in a tdBN, joined by a LIF: normalisation, sum and neurons in one pass.
 template <class Backend, std::size_t T, class In, class Main, class Shortcut, class Join>
 class fused_residual {
  public:
-  using scalar = typename Backend::scalar;
+  using real = real_of<Backend>;
   using head_type = typename split<Main>::template head<Backend, T, In>;
   using norm_input = typename head_type::output;
   using stage = tdbn_lif_stage<Backend, T, split<Main>::last_index, norm_input, typename split<Main>::last,
@@ -226,11 +226,11 @@ class fused_residual {
 
   template <class Value>
   void backward(context<Backend>& c, tensor<In, const in_value> x, tensor<output, const out_value>,
-                tensor<output, Value> gy, tensor<In, scalar> gx) {
+                tensor<output, Value> gy, tensor<In, real> gx) {
     const tensor<norm_input, const norm_value> kept{kept_.data(), x.batch};
     const bool in_gx = works_in_place && gx;
     const bool take = std::is_const_v<Value> && !in_gx;
-    scalar* gsum = nullptr;
+    real* gsum = nullptr;
     if constexpr (!std::is_const_v<Value>) gsum = gy.data;
     if (in_gx) gsum = gx.data;
     if (take) gsum = c.scratch.take(kept.size());
@@ -238,7 +238,7 @@ class fused_residual {
     if constexpr (head_type::takes_affine_gradient && stage::makes_affine_gradient) {
       head_.backward(c, x, kept, stage_.backward_affine(c, kept, gy, gsum, residual), gx, in_gx);
     } else {
-      const tensor<norm_input, scalar> gkept{c.scratch.take(kept.size()), x.batch};
+      const tensor<norm_input, real> gkept{c.scratch.take(kept.size()), x.batch};
       stage_.backward_with_residual(c, kept, gy, residual, gsum, gkept);
       head_.backward(c, x, kept, gkept, gx, in_gx);
       c.scratch.give_back(1);

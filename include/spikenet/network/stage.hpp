@@ -50,6 +50,7 @@ void named_device_errors(std::string (*name)(), F&& f) {
 template <class Backend, std::size_t T, std::size_t Index, class In, class L>
 struct single_stage {
   using scalar = typename Backend::scalar;
+  using real = real_of<Backend>;
   using module_type = typename layer_of<L>::template module<Backend, T, In>;
   using output = typename module_type::output;
   static constexpr bool is_composite = std::derived_from<module_type, composite>;
@@ -68,7 +69,7 @@ struct single_stage {
     const profile_scope timed(c.times, pass::forward, name);
     named_errors(&name, [&] { run(c, x, y); });
   }
-  void forward(context<Backend>& c, tensor<In, const held<Backend, In>> x, tensor<output, scalar> y,
+  void forward(context<Backend>& c, tensor<In, const held<Backend, In>> x, tensor<output, real> y,
                const batch_moments& m) requires makes_moments {
     const profile_scope timed(c.times, pass::forward, name);
     module.forward(c, x, y, m);
@@ -79,29 +80,29 @@ struct single_stage {
     if constexpr (is_held<output> || makes_packed<module_type>) {
       module.forward(c, *in, y);
     } else {
-      const tensor<output, scalar> real{c.scratch.take(y.size()), y.batch};
-      module.forward(c, *in, real);
-      c.backend.template pack<output::channels>(y.rows(), real.data, y.data);
+      const tensor<output, real> unpacked{c.scratch.take(y.size()), y.batch};
+      module.forward(c, *in, unpacked);
+      c.backend.template pack<output::channels>(y.rows(), unpacked.data, y.data);
       c.scratch.give_back(1);
     }
   }
-  // Value: scalar, if gy may be written over, or const scalar.
-  template <class Value = const scalar>
+  // Value: real, if gy may be written over, or const real.
+  template <class Value = const real>
   void backward(context<Backend>& c, tensor<In, const held<Backend, In>> x,
-                tensor<output, const held<Backend, output>> y, tensor<output, Value> gy, tensor<In, scalar> gx) {
+                tensor<output, const held<Backend, output>> y, tensor<output, Value> gy, tensor<In, real> gx) {
     const profile_scope timed(c.times, pass::backward, name);
     named_device_errors<Backend>(&name, [&] { run_back(c, x, y, gy, gx); });
   }
-  template <class Value = const scalar>
+  template <class Value = const real>
   void run_back(context<Backend>& c, tensor<In, const held<Backend, In>> x,
-                tensor<output, const held<Backend, output>> y, tensor<output, Value> gy, tensor<In, scalar> gx) {
+                tensor<output, const held<Backend, output>> y, tensor<output, Value> gy, tensor<In, real> gx) {
     const input_view in(c, x);
     const output_view out(c, y);
     module.backward(c, *in, *out, gy, gx);
   }
 
-  void backward(context<Backend>& c, tensor<In, const held<Backend, In>> x, const affine_gradient<output, scalar>& gy,
-                tensor<In, scalar> gx, bool add) {
+  void backward(context<Backend>& c, tensor<In, const held<Backend, In>> x,
+                const affine_gradient<output, real, scalar>& gy, tensor<In, real> gx, bool add) {
     const profile_scope timed(c.times, pass::backward, name);
     module.backward(c, x, gy, gx, add);
   }
@@ -128,7 +129,7 @@ struct single_stage {
 
  private:
   template <class Signal>
-  static constexpr bool is_held = is_composite || std::same_as<held<Backend, Signal>, scalar>;
+  static constexpr bool is_held = is_composite || std::same_as<held<Backend, Signal>, real>;
   using input_view =
       std::conditional_t<is_held<In> || takes_packed<module_type>, held_view<Backend, In>, real_view<Backend, In>>;
   using output_view = std::conditional_t<is_held<output> || makes_packed<module_type>, held_view<Backend, output>,
@@ -146,13 +147,14 @@ inline constexpr bool fusible<tdbn<Branches>, lif<Options...>> = true;
 template <class Backend, std::size_t T, std::size_t Index, class In, class Norm, class Spike>
 struct tdbn_lif_stage {
   using scalar = typename Backend::scalar;
+  using real = real_of<Backend>;
   using norm_type = typename layer_of<Norm>::template module<Backend, T, In>;
   using spike_type = typename layer_of<Spike>::template module<Backend, T, typename norm_type::output>;
   using dynamics = typename layer_of<Spike>::dynamics;
   using output = typename spike_type::output;
   static constexpr std::size_t channels = In::channels;
   static constexpr bool takes_affine_gradient = false, makes_moments = false, takes_moments = true;
-  static constexpr bool makes_affine_gradient = std::same_as<held<Backend, In>, scalar>;
+  static constexpr bool makes_affine_gradient = std::same_as<held<Backend, In>, real>;
   static constexpr bool works_in_place = true;
 
   norm_type norm;
@@ -162,7 +164,7 @@ struct tdbn_lif_stage {
   static std::string spike_name() { return naming<Spike>::name(Index + 1); }
   static std::string joint_name() { return norm_name() + " + " + spike_name(); }
   static std::string name() { return joint_name(); }
-  static constexpr const scalar* no_residual = nullptr;
+  static constexpr const real* no_residual = nullptr;
 
   using in_value = held<Backend, In>;
   using out_value = held<Backend, output>;
@@ -177,7 +179,7 @@ struct tdbn_lif_stage {
                              const Residual* residual, bool known) {
     const profile_scope timed(c.times, pass::forward, joint_name);
     const real_view<Backend, In> view(c, in);
-    const tensor<In, const scalar> x = *view;
+    const tensor<In, const real> x = *view;
     named_errors(&norm_name, [&] { norm.prepare(c, x, known); });
     named_device_errors<Backend>(&joint_name, [&] {
       c.backend.template tdbn_lif_forward<dynamics, T, In::steps, channels>(
@@ -187,16 +189,22 @@ struct tdbn_lif_stage {
   }
 
   void backward(context<Backend>& c, tensor<In, const in_value> x, tensor<output, const out_value>,
-                tensor<output, const scalar> gy, tensor<In, scalar> gx) {
-    scalar* gsum = gx ? gx.data : c.scratch.take(x.size());
-    backward_with_residual(c, x, gy, no_residual, gsum, gx);
-    if (!gx) c.scratch.give_back(1);
+                tensor<output, const real> gy, tensor<In, real> gx) {
+    if constexpr (recomputes_neurons<Backend>) {
+      const profile_scope timed(c.times, pass::backward, joint_name);
+      const real_view<Backend, In> view(c, x);
+      named_device_errors<Backend>(&joint_name, [&] { backward_twice(c, *view, gy, gx); });
+    } else {
+      real* gsum = gx ? gx.data : c.scratch.take(x.size());
+      backward_with_residual(c, x, gy, no_residual, gsum, gx);
+      if (!gx) c.scratch.give_back(1);
+    }
   }
 
   // gsum [In]: the gradient at the neurons' input, which is the residual's too. gx and gy may be the same memory.
   template <class Residual>
-  void backward_with_residual(context<Backend>& c, tensor<In, const in_value> in, tensor<output, const scalar> gy,
-                              const Residual* residual, scalar* gsum, tensor<In, scalar> gx) {
+  void backward_with_residual(context<Backend>& c, tensor<In, const in_value> in, tensor<output, const real> gy,
+                              const Residual* residual, real* gsum, tensor<In, real> gx) {
     const profile_scope timed(c.times, pass::backward, joint_name);
     const real_view<Backend, In> view(c, in);
     named_device_errors<Backend>(&joint_name, [&] {
@@ -205,10 +213,11 @@ struct tdbn_lif_stage {
     });
   }
   // The same with gx in parts, of which gsum is one.
-  template <class Residual = scalar>
-  affine_gradient<In, scalar> backward_affine(context<Backend>& c, tensor<In, const scalar> x,
-                                              tensor<output, const scalar> gy, scalar* gsum,
-                                              const Residual* residual = nullptr) requires makes_affine_gradient {
+  template <class Residual = real>
+  affine_gradient<In, real, scalar> backward_affine(context<Backend>& c, tensor<In, const real> x,
+                                                    tensor<output, const real> gy, real* gsum,
+                                                    const Residual* residual = nullptr)
+      requires makes_affine_gradient {
     const profile_scope timed(c.times, pass::backward, joint_name);
     backward_to_sum(c, x, gy, residual, gsum);
     return norm.affine(c, x, gsum);
@@ -231,30 +240,40 @@ struct tdbn_lif_stage {
   }
   template <class F, class ShowShortcut>
   void observe(context<Backend>& c, const std::string& prefix, tensor<In, const in_value> in,
-               tensor<output, const out_value> y, F& f, ShowShortcut show_shortcut, const scalar* residual) {
+               tensor<output, const out_value> y, F& f, ShowShortcut show_shortcut, const real* residual) {
     if constexpr (observes_outputs<F, output, scalar>) {
       show_shortcut();
       show(f, c, prefix + spike_name(), spike, in, y);
     } else {
       using normalised = typename norm_type::output;
       const real_view<Backend, In> view(c, in);
-      const tensor<In, const scalar> x = *view;
-      const tensor<normalised, scalar> sum{c.scratch.take(x.size()), x.batch};
+      const tensor<In, const real> x = *view;
+      const tensor<normalised, real> sum{c.scratch.take(x.size()), x.batch};
       c.backend.template channel_affine<channels>(x.rows(), x.data, nullptr, norm.of_channels.scale(), nullptr,
                                                   norm.of_channels.shift(), sum.data);
-      show(f, c, prefix + norm_name(), norm, x, tensor<normalised, const scalar>(sum));
+      show(f, c, prefix + norm_name(), norm, x, tensor<normalised, const real>(sum));
       show_shortcut();
       if (residual) add_to(c.backend, sum.size(), residual, sum.data);
-      show(f, c, prefix + spike_name(), spike, tensor<normalised, const scalar>(sum), y);
+      show(f, c, prefix + spike_name(), spike, tensor<normalised, const real>(sum), y);
       c.scratch.give_back(1);
     }
   }
 
  private:
+  // The gradient at the neurons' input is computed for its sums, and once more for gx.
+  void backward_twice(context<Backend>& c, tensor<In, const real> x, tensor<output, const real> gy, tensor<In, real> gx) {
+    backward_to_sum(c, x, gy, no_residual, nullptr);
+    const affine_gradient<In, real, scalar> parts = norm.affine(c, x, nullptr);
+    if (!gx) return;
+    c.backend.template tdbn_lif_backward_input<dynamics, T, In::steps, channels>(
+        x.step_size() / channels, c.neurons.template constants<scalar>(), x.data, norm.of_channels.scale(),
+        norm.of_channels.shift(), gy.data, parts.a, parts.b, parts.d, gx.data);
+  }
+
   // Writes gsum, and the sums [2, channels] of it that tdBN's backward pass needs.
   template <class Residual>
-  void backward_to_sum(context<Backend>& c, tensor<In, const scalar> x, tensor<output, const scalar> gy,
-                       const Residual* residual, scalar* gsum) {
+  void backward_to_sum(context<Backend>& c, tensor<In, const real> x, tensor<output, const real> gy,
+                       const Residual* residual, real* gsum) {
     auto& n = norm.of_channels;
     c.backend.template tdbn_lif_backward<dynamics, T, In::steps, channels>(
         x.step_size() / channels, c.neurons.template constants<scalar>(), x.data, n.scale(), n.shift(), residual,

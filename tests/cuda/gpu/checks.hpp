@@ -15,5 +15,6 @@ inline void expect(bool holds, const std::string& what) {
 }
 
 void mnist();  // mnist_on_gpu.cu
+void mixed();  // mixed_on_gpu.cu
 
 }  // namespace gpu_tests

@@ -125,7 +125,8 @@ struct test_case {
   void (*run)();
 };
 constexpr test_case cases[] = {
-    {"parity", parity}, {"graphs", graphs}, {"training", training}, {"mnist", gpu_tests::mnist}, {"memory", memory}};
+    {"parity", parity}, {"graphs", graphs}, {"training", training}, {"mixed", gpu_tests::mixed}, {"mnist", gpu_tests::mnist},
+    {"memory", memory}};
 
 }  // namespace
 
@@ -134,7 +135,7 @@ int main(int argc, char** argv) {
   const auto* const chosen =
       std::find_if(std::begin(cases), std::end(cases), [&](const test_case& c) { return name == c.name; });
   if (chosen == std::end(cases)) {
-    std::fprintf(stderr, "usage: cuda_gpu parity|graphs|training|mnist|memory\n");
+    std::fprintf(stderr, "usage: cuda_gpu parity|graphs|training|mixed|mnist|memory\n");
     return 2;
   }
   if (const auto reason = spikenet::why_no_cuda_device()) {

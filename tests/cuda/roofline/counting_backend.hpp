@@ -1,23 +1,27 @@
-// A backend that computes nothing and notes what the CUDA backend would do: values that each operation must move if caches
+// A backend that computes nothing and notes what the CUDA backend would do: bytes that each operation must move if caches
 // keep nothing from one kernel to the next, multiplications and additions, kernels, and where the host waits. A network on
 // it takes the very steps that it takes on a GPU.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <map>
 #include <spikenet/backend/backend.hpp>
 #include <spikenet/core/buffer.hpp>
 #include <string>
+#include <string_view>
+#include <typeinfo>
 
 namespace spikenet_tests {
 
 struct cost {
-  double values = 0;      // of the network's type, read or written
+  double bytes = 0;       // read or written
   double operations = 0;  // 2 for a multiplication with an addition
   double calls = 0, kernels = 0;
 
   cost& operator+=(const cost& o) {
-    values += o.values;
+    bytes += o.bytes;
     operations += o.operations;
     calls += o.calls;
     kernels += o.kernels;
@@ -33,15 +37,31 @@ inline std::size_t& counted_waits() {
   static std::size_t waits = 0;
   return waits;
 }
+inline double& counted_neurons() {  // times timesteps, of all fused stages
+  static double neurons = 0;
+  return neurons;
+}
 
-// The names that the report sums up by: those of the operations of libraries begin with the library's.
+// As large as half; nothing is computed.
+struct half_sized {
+  std::uint16_t bits = 0;
+  half_sized() = default;
+  half_sized(float) {}
+  operator float() const { return 0; }
+};
+
+// Real: what lies between layers, float or half_sized. The names that the report sums up by: those of the operations of
+// libraries begin with the library's.
+template <class Real>
 class counting_backend {
  public:
   using scalar = float;
+  using real = Real;
   template <class T>
   using storage = spikenet::buffer<T>;
   static constexpr bool host_visible = false;
-  static constexpr bool fuses_stages = true;
+  static constexpr bool fuses_stages = true, recomputes_neurons = true;
+  static constexpr double loss_scale = sizeof(Real) == sizeof(float) ? 1 : 1024;
 
   template <class T, class F>
   void fill(T* to, std::size_t, F&& write) {
@@ -59,100 +79,115 @@ class counting_backend {
   void wait() { ++counted_waits(); }
   template <class T>
   void watch(std::size_t count, const T*) {
-    note("watch", {static_cast<double>(count * sizeof(T) / sizeof(float)), 0, 1, 1});
+    note("watch", {static_cast<double>(count * sizeof(T)), 0, 1, 1});
   }
   bool all_finite() {
     ++counted_waits();
     return true;
   }
 
-  // What a function that a layer brings reads and writes is not known here: one value for each pointer that it holds is
-  // the most that any of this library's takes of large arrays.
+  // What a function that a layer brings reads and writes is not known here: one number for each pointer that it holds is
+  // the most that any of this library's takes of large arrays. Those that work on parameters, which are floats, are told by
+  // where they come from.
   template <class F>
   void for_each(std::size_t count, F) {
-    note("for_each", {static_cast<double>(count * (sizeof(F) / sizeof(void*))), 0, 1, 1});
+    const std::string_view from = typeid(F).name();
+    const auto is_from = [&](std::string_view name) { return from.find(name) != std::string_view::npos; };
+    const bool of_parameters = is_from("adam") || is_from("tdbn_channels") || is_from("detail5scale");
+    const std::size_t pointers = sizeof(F) / sizeof(void*), size = of_parameters ? sizeof(float) : sizeof(Real);
+    note(of_parameters ? "for_each, of parameters" : "for_each", {static_cast<double>(count * pointers * size), 0, 1, 1});
   }
 
   template <class G>
-  void conv2d_forward(std::size_t items, const float*, const float*, const float*, float*) {
+  void conv2d_forward(std::size_t items, const Real*, const float*, const float*, Real*) {
     convolution<G>("cuDNN forward", items);
   }
   template <class G>
-  void conv2d_backward_input(std::size_t items, const float*, const float*, float*) {
+  void conv2d_backward_input(std::size_t items, const Real*, const float*, Real*) {
     convolution<G>("cuDNN gradient by the input", items);
   }
   template <class G>
-  void conv2d_backward_weight(std::size_t items, const float*, const float*, float*) {
+  void conv2d_backward_weight(std::size_t items, const Real*, const Real*, float*) {
     convolution<G>("cuDNN gradient by the weight", items);
   }
   template <std::size_t In, std::size_t Out>
-  void linear_forward(std::size_t items, const float*, const float*, const float*, float*) {
+  void linear_forward(std::size_t items, const Real*, const float*, const float*, Real*) {
     product<In, Out>(items);
   }
   template <std::size_t In, std::size_t Out>
-  void linear_backward_input(std::size_t items, const float*, const float*, float*) {
+  void linear_backward_input(std::size_t items, const Real*, const float*, Real*) {
     product<In, Out>(items);
   }
   template <std::size_t In, std::size_t Out>
-  void linear_backward_weight(std::size_t items, const float*, const float*, float*) {
+  void linear_backward_weight(std::size_t items, const Real*, const Real*, float*) {
     product<In, Out>(items);
   }
 
   // Of the kernels of this library: how many values each reads and writes of arrays as large as the layer. A reduction is
   // two kernels, the second over a few thousand values.
   template <std::size_t C>
-  void channel_sums(std::size_t rows, const float*, float*) {
+  void channel_sums(std::size_t rows, const Real*, float*) {
     kernels("channel_sums", rows * C, 1, 2);
   }
   template <std::size_t C>
-  void channel_moments(std::size_t rows, const float*, double*, double*) {
+  void channel_moments(std::size_t rows, const Real*, double*, double*) {
     kernels("channel_moments", rows * C, 1, 2);
   }
   template <std::size_t C>
-  void normalisation_sums(std::size_t rows, const float*, const float*, const float*, const float*, double*) {
+  void normalisation_sums(std::size_t rows, const Real*, const Real*, const float*, const float*, double*) {
     kernels("normalisation_sums", rows * C, 2, 2);
   }
   template <std::size_t C>
-  void channel_affine(std::size_t rows, const float*, const float* z, const float*, const float*, const float*, float*) {
+  void channel_affine(std::size_t rows, const Real*, const Real* z, const float*, const float*, const float*, Real*) {
     kernels("channel_affine", rows * C, z ? 3 : 2, 1);
   }
   template <class Dynamics, std::size_t T, std::size_t InSteps>
-  void lif_forward(std::size_t neurons, const spikenet::neuron_constants<float>&, const float*, float*) {
+  void lif_forward(std::size_t neurons, const spikenet::neuron_constants<float>&, const Real*, Real*) {
     kernels("lif_forward", neurons, InSteps + T, 1);
   }
   template <class Dynamics, std::size_t T, std::size_t InSteps>
-  void lif_backward(std::size_t neurons, const spikenet::neuron_constants<float>&, const float*, const float*, float*) {
+  void lif_backward(std::size_t neurons, const spikenet::neuron_constants<float>&, const Real*, const Real*, Real*) {
     kernels("lif_backward", neurons, InSteps + T + InSteps, 1);
   }
   template <class Dynamics, std::size_t T, std::size_t InSteps, std::size_t C>
-  void tdbn_lif_forward(std::size_t rows, const spikenet::neuron_constants<float>&, const float*, const float*,
-                        const float*, const float* residual, float*) {
+  void tdbn_lif_forward(std::size_t rows, const spikenet::neuron_constants<float>&, const Real*, const float*,
+                        const float*, const Real* residual, Real*) {
     kernels("tdbn_lif_forward", rows * C, InSteps + (residual ? T : 0) + T, 1);
   }
   template <class Dynamics, std::size_t T, std::size_t InSteps, std::size_t C>
-  void tdbn_lif_backward(std::size_t rows, const spikenet::neuron_constants<float>&, const float*, const float*,
-                         const float*, const float* residual, const float*, const float*, const float*, float*, double*) {
-    kernels("tdbn_lif_backward", rows * C, InSteps + (residual ? T : 0) + T + InSteps, 2);
-    fused_neurons += static_cast<double>(rows * C * T);
+  void tdbn_lif_backward(std::size_t rows, const spikenet::neuron_constants<float>&, const Real*, const float*,
+                         const float*, const Real* residual, const float*, const float*, const Real*, Real* gu, double*) {
+    kernels("tdbn_lif_backward", rows * C, InSteps + (residual ? T : 0) + T + (gu ? InSteps : 0), 2);
+    counted_neurons() += static_cast<double>(rows * C * T);
   }
-
-  inline static double fused_neurons = 0;  // times timesteps, of all fused stages
+  template <class Dynamics, std::size_t T, std::size_t InSteps, std::size_t C>
+  void tdbn_lif_backward_input(std::size_t rows, const spikenet::neuron_constants<float>&, const Real*, const float*,
+                               const float*, const Real*, const float*, const float*, const float*, Real*) {
+    kernels("tdbn_lif_backward_input", rows * C, InSteps + T + InSteps, 1);
+  }
 
  private:
   static void note(const std::string& name, const cost& c) { counted()[name] += c; }
   static void kernels(const char* name, std::size_t size, std::size_t each, double launches) {
-    note(name, {static_cast<double>(size * each), 0, 1, launches});
+    note(name, {static_cast<double>(size * each * sizeof(Real)), 0, 1, launches});
+  }
+  // A weight between its layout and type and those that cuDNN takes, where they differ (cudnn/filter_layout.hpp). Those of
+  // linear layers are too small to matter.
+  static constexpr bool is_mixed = sizeof(Real) != sizeof(float);
+  static void transposed(double weights) {
+    note("transpose_filter", {weights * (sizeof(float) + sizeof(Real)), 0, 1, 1});
   }
   template <class G>
   static void convolution(const char* name, std::size_t items) {
     const double weights = static_cast<double>(G::out_channels * G::group_in * G::kernel * G::kernel);
-    note(name, {static_cast<double>(items * (G::in_size + G::out_size)) + weights,
+    note(name, {(static_cast<double>(items * (G::in_size + G::out_size)) + weights) * sizeof(Real),
                 2 * static_cast<double>(items * G::out_height * G::out_width) * weights, 1, 1});
-    if (G::kernel > 1 && G::group_in > 1) note("transpose_filter", {2 * weights, 0, 1, 1});  // cudnn/filter_layout.hpp
+    if (is_mixed || (G::kernel > 1 && G::group_in > 1)) transposed(weights);
   }
   template <std::size_t In, std::size_t Out>
   static void product(std::size_t items) {
-    note("cuBLASLt", {static_cast<double>(items * (In + Out) + In * Out), 2 * static_cast<double>(items * In * Out), 1, 1});
+    note("cuBLASLt", {static_cast<double>(items * (In + Out) + In * Out) * sizeof(Real),
+                      2 * static_cast<double>(items * In * Out), 1, 1});
   }
 };
 

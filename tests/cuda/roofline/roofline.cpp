@@ -35,22 +35,22 @@ step_cost count_step(Network& net, std::size_t size) {
   const std::vector<std::int32_t> labels(size);
   for (int step = 0; step < 2; ++step) {
     counted().clear();
-    counting_backend::fused_neurons = 0;
+    spikenet_tests::counted_neurons() = 0;
     spikenet_tests::counted_waits() = 0;
     net.train_step(images, labels, spikenet::adam{});
   }
-  return {counted(), counting_backend::fused_neurons, spikenet_tests::counted_waits()};
+  return {counted(), spikenet_tests::counted_neurons(), spikenet_tests::counted_waits()};
 }
 
 // All counts are a part that is always the same, for the parameters, and one that grows with the batch.
 cost at_batch(const cost& one, const cost& two) {
   const auto grow = [](double a, double b) { return a + (b - a) * (batch - 1); };
-  return {grow(one.values, two.values), grow(one.operations, two.operations), one.calls, one.kernels};
+  return {grow(one.bytes, two.bytes), grow(one.operations, two.operations), one.calls, one.kernels};
 }
 
-template <std::size_t Width>
+template <std::size_t Width, class Real>
 step_cost count_network() {
-  spikenet::dsrn<counting_backend, Width, timesteps> net{spikenet::seed{1}};
+  spikenet::dsrn<counting_backend<Real>, Width, timesteps> net{spikenet::seed{1}};
   const step_cost one = count_step(net, 1), two = count_step(net, 2);
   step_cost all;
   for (const auto& [name, c] : one.operations) all.operations[name] = at_batch(c, two.operations.at(name));
@@ -60,6 +60,10 @@ step_cost count_network() {
 }
 
 bool is_ours(const std::string& name) { return name.rfind("cu", 0) != 0; }
+// Of those, the kernels that only what lies between layers matters to.
+bool is_of_layers(const std::string& name) {
+  return is_ours(name) && name.rfind("for_each", 0) != 0 && name != "watch" && name != "transpose_filter";
+}
 
 struct estimate {
   double ours = 0, libraries = 0;
@@ -67,36 +71,44 @@ struct estimate {
 };
 
 // Each operation takes as long as its memory traffic or its arithmetic, whichever is longer, at this part of the peaks.
-estimate time_of(const step_cost& step, const card& c, double value_size, double rate, double attained) {
+estimate time_of(const step_cost& step, const card& c, double rate, double attained) {
   estimate e;
   for (const auto& [name, o] : step.operations) {
-    const double seconds =
-        std::max(o.values * value_size / c.bandwidth, o.operations / rate) / attained;
+    const double seconds = std::max(o.bytes / c.bandwidth, o.operations / rate) / attained;
     (is_ours(name) ? e.ours : e.libraries) += seconds;
   }
   return e;
 }
 
-template <std::size_t Width>
-void report() {
-  const step_cost step = count_network<Width>();
-  double kernels = 0, calls = 0, flops = 0, values = 0, fused = 0;
-  std::printf("Width %zu, batch %zu, %zu timesteps:\n\n", Width, batch, timesteps);
-  std::printf("| operation | calls | kernels | million values | GFLOP |\n|---|---|---|---|---|\n");
+void print_totals(const char* type, const step_cost& step) {
+  double kernels = 0, calls = 0, flops = 0, bytes = 0, of_layers = 0;
   for (const auto& [name, o] : step.operations) {
-    std::printf("| %s | %.0f | %.0f | %.1f | %.1f |\n", name.c_str(), o.calls, o.kernels, o.values / 1e6,
-                o.operations / 1e9);
     (is_ours(name) ? kernels : calls) += is_ours(name) ? o.kernels : o.calls;
     flops += o.operations;
-    if (is_ours(name)) values += o.values;
-    if (is_ours(name) && name != "for_each" && name != "watch" && name != "transpose_filter") fused += o.values;
+    if (is_ours(name)) bytes += o.bytes;
+    if (is_of_layers(name)) of_layers += o.bytes;
   }
-  std::printf("\n%.0f kernels of this library, %.0f calls of cuDNN and cuBLASLt (one kernel or more each), the host waits "
-              "%zu times; %.2f TFLOP.\n", kernels, calls, step.waits, flops / 1e12);
-  std::printf("%.0f million neurons times timesteps. Traffic of this library's kernels for each: %.1f values (%.1f in all, "
-              "with the optimizer and what else runs as for_each), %.1f bytes in float, %.1f in half.\n\n",
-              step.neurons / 1e6, fused / step.neurons, values / step.neurons, 4 * fused / step.neurons,
-              2 * fused / step.neurons);
+  std::printf("In %s: %.0f kernels of this library, %.0f calls of cuDNN and cuBLASLt (one kernel or more each), the host waits "
+              "%zu times; %.2f TFLOP. Of the %.0f million neurons times timesteps each costs this library's kernels %.1f bytes, "
+              "%.1f with the optimizer and what else runs as for_each, watch or transpose_filter.\n\n",
+              type, kernels, calls, step.waits, flops / 1e12, step.neurons / 1e6, of_layers / step.neurons,
+              bytes / step.neurons);
+}
+
+template <std::size_t Width>
+void report() {
+  const step_cost in_float = count_network<Width, float>(), in_half = count_network<Width, spikenet_tests::half_sized>();
+  std::printf("Width %zu, batch %zu, %zu timesteps:\n\n", Width, batch, timesteps);
+  std::printf("| operation | calls | kernels | MB in float | MB in half | GFLOP |\n|---|---|---|---|---|---|\n");
+  for (const auto& [name, o] : in_half.operations) {
+    const auto found = in_float.operations.find(name);
+    const double bytes = found == in_float.operations.end() ? 0 : found->second.bytes;
+    std::printf("| %s | %.0f | %.0f | %.1f | %.1f | %.1f |\n", name.c_str(), o.calls, o.kernels, bytes / 1e6, o.bytes / 1e6,
+                o.operations / 1e9);
+  }
+  std::printf("\n");
+  print_totals("float", in_float);
+  print_totals("half", in_half);
 
   std::printf("| card | type | step at the peaks | of that: this library's kernels | step at half of the peaks | %zu "
               "epochs of MNIST, likewise |\n|---|---|---|---|---|---|\n", epochs);
@@ -104,11 +116,12 @@ void report() {
   for (const card& c : spikenet_tests::cards) {
     const struct {
       const char* name;
-      double size, rate;
-    } types[] = {{"float", 4, c.float_rate}, {"TF32", 4, c.tf32_rate}, {"half", 2, c.half_rate}};
+      const step_cost& step;
+      double rate;
+    } types[] = {{"float", in_float, c.float_rate}, {"TF32", in_float, c.tf32_rate}, {"half", in_half, c.half_rate}};
     for (const auto& type : types) {
       if (type.rate == c.float_rate && type.name[0] == 'T') continue;  // no TF32 there
-      const estimate peak = time_of(step, c, type.size, type.rate, 1), half = time_of(step, c, type.size, type.rate, 0.5);
+      const estimate peak = time_of(type.step, c, type.rate, 1), half = time_of(type.step, c, type.rate, 0.5);
       std::printf("| %s | %s | %.1f ms | %.1f ms, %.0f %% | %.1f ms | %.1f min |\n", c.short_name, type.name,
                   1e3 * peak.total(), 1e3 * peak.ours, 100 * peak.ours / peak.total(), 1e3 * half.total(),
                   half.total() * steps / 60);

@@ -3,8 +3,10 @@
 // of its own, on which everything runs in order; the host waits for it where it reads something, and only there.
 //
 // Tensors are channels last, parameters in PyTorch's layouts, spikes real numbers. The same call gives the same bits, on
-// any device, as far as the libraries do.
+// any device, as far as the libraries do. In mixed precision (options.hpp) tensors are stored in other numbers than Scalar.
 #pragma once
+
+#include <cuda_fp16.h>
 
 #include <array>
 #include <concepts>
@@ -62,15 +64,19 @@ class upload_queue {
 // Convolution: its members forward<G>(stream, items, x, weight, bias, y), backward_input<G>(stream, items, gy, weight, gx)
 // and backward_weight<G>(stream, items, x, gy, gweight) are this backend's conv2d operations on that stream. MatrixProduct:
 // linear_forward<In, Out>, linear_backward_input<In, Out>, linear_backward_weight<In, Out>, likewise. Options: one_by_one,
-// step_graphs.
+// mixed, step_graphs; the others are for those two.
 template <std::floating_point Scalar, class Convolution, class MatrixProduct, class... Options>
 class basic_cuda {
  public:
   using scalar = Scalar;
+  using real = typename detail::real_of_options<Scalar, Options...>::type;
   template <class T>
   using storage = device_storage<T>;
+  // Half has 5 bits of exponent and loses what is under 2^-24; the others lose no gradient.
+  static constexpr double loss_scale = std::same_as<real, __half> ? 1024 : 1;
   static constexpr bool host_visible = false;
   static constexpr bool fuses_stages = !detail::has_cuda_option<one_by_one, Options...>;
+  static constexpr bool recomputes_neurons = fuses_stages;
   static constexpr bool has_step_graphs = detail::has_cuda_option<step_graphs, Options...>;
 
   // Memory; see docs/backend.md.
@@ -142,82 +148,90 @@ class basic_cuda {
   }
 
   template <class G>
-  void conv2d_forward(std::size_t items, const Scalar* x, const Scalar* weight, const Scalar* bias, Scalar* y) {
+  void conv2d_forward(std::size_t items, const real* x, const Scalar* weight, const Scalar* bias, real* y) {
     convolution_.template forward<G>(stream_.get(), items, x, weight, bias, y);
   }
   template <class G>
-  void conv2d_backward_input(std::size_t items, const Scalar* gy, const Scalar* weight, Scalar* gx) {
+  void conv2d_backward_input(std::size_t items, const real* gy, const Scalar* weight, real* gx) {
     convolution_.template backward_input<G>(stream_.get(), items, gy, weight, gx);
   }
   template <class G>
-  void conv2d_backward_weight(std::size_t items, const Scalar* x, const Scalar* gy, Scalar* gweight) {
+  void conv2d_backward_weight(std::size_t items, const real* x, const real* gy, Scalar* gweight) {
     convolution_.template backward_weight<G>(stream_.get(), items, x, gy, gweight);
   }
 
   template <std::size_t In, std::size_t Out>
-  void linear_forward(std::size_t items, const Scalar* x, const Scalar* weight, const Scalar* bias, Scalar* y) {
+  void linear_forward(std::size_t items, const real* x, const Scalar* weight, const Scalar* bias, real* y) {
     product_.template linear_forward<In, Out>(stream_.get(), items, x, weight, bias, y);
   }
   template <std::size_t In, std::size_t Out>
-  void linear_backward_input(std::size_t items, const Scalar* gy, const Scalar* weight, Scalar* gx) {
+  void linear_backward_input(std::size_t items, const real* gy, const Scalar* weight, real* gx) {
     product_.template linear_backward_input<In, Out>(stream_.get(), items, gy, weight, gx);
   }
   template <std::size_t In, std::size_t Out>
-  void linear_backward_weight(std::size_t items, const Scalar* x, const Scalar* gy, Scalar* gweight) {
+  void linear_backward_weight(std::size_t items, const real* x, const real* gy, Scalar* gweight) {
     product_.template linear_backward_weight<In, Out>(stream_.get(), items, x, gy, gweight);
   }
 
   template <std::size_t Channels>
-  void channel_sums(std::size_t rows, const Scalar* x, Scalar* sums) {
+  void channel_sums(std::size_t rows, const real* x, Scalar* sums) {
     using namespace detail::cuda_kernels;
-    reduce<Channels, detail::cuda_kernels::sums<1>>("channel_sums", rows, channel_sum<Channels, Scalar>{x},
+    reduce<Channels, detail::cuda_kernels::sums<1>>("channel_sums", rows, channel_sum<Channels, Scalar, real>{x},
                                                     write_sums<Channels, 1, Scalar>{sums});
   }
   template <std::size_t Channels>
-  void channel_moments(std::size_t rows, const Scalar* x, double* mean, double* variance) {
+  void channel_moments(std::size_t rows, const real* x, double* mean, double* variance) {
     using namespace detail::cuda_kernels;
-    reduce<Channels, detail::merged_moments>("channel_moments", rows, channel_moment<Channels, Scalar>{x},
+    reduce<Channels, detail::merged_moments>("channel_moments", rows, channel_moment<Channels, Scalar, real>{x},
                                              write_moments{mean, variance});
   }
   template <std::size_t Channels>
-  void normalisation_sums(std::size_t rows, const Scalar* x, const Scalar* g, const Scalar* mean,
+  void normalisation_sums(std::size_t rows, const real* x, const real* g, const Scalar* mean,
                           const Scalar* inverse_stddev, double* sums) {
     using namespace detail::cuda_kernels;
     reduce<Channels, detail::cuda_kernels::sums<2>>("normalisation_sums", rows,
-                                                    normalisation_sum<Channels, Scalar>{x, g, mean, inverse_stddev},
+                                                    normalisation_sum<Channels, Scalar, real>{x, g, mean, inverse_stddev},
                                                     write_sums<Channels, 2, double>{sums});
   }
   template <std::size_t Channels>
-  void channel_affine(std::size_t rows, const Scalar* x, const Scalar* z, const Scalar* a, const Scalar* b,
-                      const Scalar* d, Scalar* y) {
-    for_each(rows * Channels, detail::cuda_kernels::channel_affine<Channels, Scalar>{x, z, a, b, d, y});
+  void channel_affine(std::size_t rows, const real* x, const real* z, const Scalar* a, const Scalar* b,
+                      const Scalar* d, real* y) {
+    for_each(rows * Channels, detail::cuda_kernels::channel_affine<Channels, Scalar, real>{x, z, a, b, d, y});
   }
 
   template <class Dynamics, std::size_t T, std::size_t InSteps>
-  void lif_forward(std::size_t neurons, const neuron_constants<Scalar>& k, const Scalar* x, Scalar* o) {
-    for_each(neurons, detail::cuda_kernels::lif_forward<Dynamics, T, InSteps, Scalar>{neurons, k, x, o});
+  void lif_forward(std::size_t neurons, const neuron_constants<Scalar>& k, const real* x, real* o) {
+    for_each(neurons, detail::cuda_kernels::lif_forward<Dynamics, T, InSteps, Scalar, real>{neurons, k, x, o});
   }
   template <class Dynamics, std::size_t T, std::size_t InSteps>
-  void lif_backward(std::size_t neurons, const neuron_constants<Scalar>& k, const Scalar* x, const Scalar* go,
-                    Scalar* gx) {
-    for_each(neurons, detail::cuda_kernels::lif_backward<Dynamics, T, InSteps, Scalar>{neurons, k, x, go, gx});
+  void lif_backward(std::size_t neurons, const neuron_constants<Scalar>& k, const real* x, const real* go,
+                    real* gx) {
+    for_each(neurons, detail::cuda_kernels::lif_backward<Dynamics, T, InSteps, Scalar, real>{neurons, k, x, go, gx});
   }
   template <class Dynamics, std::size_t T, std::size_t InSteps, std::size_t Channels>
-  void tdbn_lif_forward(std::size_t rows, const neuron_constants<Scalar>& k, const Scalar* x, const Scalar* scale,
-                        const Scalar* shift, const Scalar* residual, Scalar* o) {
-    for_each(rows * Channels, detail::cuda_kernels::tdbn_lif_forward<Dynamics, T, InSteps, Channels, Scalar>{
+  void tdbn_lif_forward(std::size_t rows, const neuron_constants<Scalar>& k, const real* x, const Scalar* scale,
+                        const Scalar* shift, const real* residual, real* o) {
+    for_each(rows * Channels, detail::cuda_kernels::tdbn_lif_forward<Dynamics, T, InSteps, Channels, Scalar, real>{
                                   rows * Channels, k, x, scale, shift, residual, o});
   }
   template <class Dynamics, std::size_t T, std::size_t InSteps, std::size_t Channels>
-  void tdbn_lif_backward(std::size_t rows, const neuron_constants<Scalar>& k, const Scalar* x, const Scalar* scale,
-                         const Scalar* shift, const Scalar* residual, const Scalar* mean, const Scalar* inverse_stddev,
-                         const Scalar* go, Scalar* gu, double* sums) {
+  void tdbn_lif_backward(std::size_t rows, const neuron_constants<Scalar>& k, const real* x, const Scalar* scale,
+                         const Scalar* shift, const real* residual, const Scalar* mean, const Scalar* inverse_stddev,
+                         const real* go, real* gu, double* sums) {
     using namespace detail::cuda_kernels;
     reduce<Channels, detail::cuda_kernels::sums<2>>(
         "tdbn_lif_backward", rows,
-        detail::cuda_kernels::tdbn_lif_backward<Dynamics, T, InSteps, Channels, Scalar>{
+        detail::cuda_kernels::tdbn_lif_backward<Dynamics, T, InSteps, Channels, Scalar, real>{
             rows * Channels, k, x, scale, shift, residual, mean, inverse_stddev, go, gu},
         write_sums<Channels, 2, double>{sums});
+  }
+  template <class Dynamics, std::size_t T, std::size_t InSteps, std::size_t Channels>
+  void tdbn_lif_backward_input(std::size_t rows, const neuron_constants<Scalar>& k, const real* x, const Scalar* scale,
+                               const Scalar* shift, const real* go, const Scalar* a, const Scalar* b, const Scalar* d,
+                               real* gx) {
+    for_each(rows * Channels,
+             detail::cuda_kernels::tdbn_lif_backward_input<Dynamics, T, InSteps, Channels, Scalar, real>{
+                 rows * Channels, k, x, scale, shift, go, a, b, d, gx});
   }
 
  private:

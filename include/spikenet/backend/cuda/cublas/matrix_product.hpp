@@ -15,6 +15,7 @@
 #include <string>
 #include <utility>
 
+#include "spikenet/backend/cuda/kernels/convert.hpp"
 #include "spikenet/backend/cuda/options.hpp"
 #include "spikenet/backend/cuda/runtime.hpp"
 #include "spikenet/core/error.hpp"
@@ -52,37 +53,41 @@ inline constexpr cudaDataType_t data_type<__nv_bfloat16> = CUDA_R_16BF;
 struct product {
   bool transpose_a, transpose_b, bias;
   std::int64_t rows, columns, depth;
+  cudaDataType_t result = CUDA_R_32F;
   friend auto operator<=>(const product&, const product&) = default;
 };
 
 }  // namespace cublas
 
-// T: float, __half or __nv_bfloat16; sums are taken in float. Every pointer is aligned to 16 bytes.
-template <class T, class... Options>
+// What flows is of type real, float or what the option mixed says; weights, biases and their gradients are float, and sums
+// are taken in float. Every pointer is aligned to 16 bytes.
+template <class Scalar, class... Options>
 class cublas_matrix_product {
-  static_assert(std::same_as<T, float> || std::same_as<T, __half> || std::same_as<T, __nv_bfloat16>,
-                "spikenet: cuda computes in float, __half or __nv_bfloat16");
-
  public:
+  using real = typename real_of_options<Scalar, Options...>::type;
+
   // y = x weight^T + bias: x [items, In], weight [Out, In], bias [Out] or null, y [items, Out]
   template <std::size_t In, std::size_t Out>
-  void linear_forward(cudaStream_t stream, std::size_t items, const T* x, const T* weight, const T* bias, T* y) {
-    multiply(stream, {true, false, bias != nullptr, number(Out), number(items), number(In)}, weight, x, bias, y);
+  void linear_forward(cudaStream_t stream, std::size_t items, const real* x, const Scalar* weight, const Scalar* bias,
+                      real* y) {
+    multiply(stream, {true, false, bias != nullptr, number(Out), number(items), number(In)},
+             as_real(stream, In * Out, weight, weight_), x, bias ? as_real(stream, Out, bias, bias_) : nullptr, y);
   }
   // gx [items, In] = gy weight
   template <std::size_t In, std::size_t Out>
-  void linear_backward_input(cudaStream_t stream, std::size_t items, const T* gy, const T* weight, T* gx) {
-    multiply(stream, {false, false, false, number(In), number(items), number(Out)}, weight, gy, nullptr, gx);
+  void linear_backward_input(cudaStream_t stream, std::size_t items, const real* gy, const Scalar* weight, real* gx) {
+    multiply(stream, {false, false, false, number(In), number(items), number(Out)},
+             as_real(stream, In * Out, weight, weight_), gy, nullptr, gx);
   }
   // gweight [Out, In] = gy^T x
   template <std::size_t In, std::size_t Out>
-  void linear_backward_weight(cudaStream_t stream, std::size_t items, const T* x, const T* gy, T* gweight) {
+  void linear_backward_weight(cudaStream_t stream, std::size_t items, const real* x, const real* gy, Scalar* gweight) {
     multiply(stream, {false, true, false, number(In), number(Out), number(items)}, x, gy, nullptr, gweight);
   }
 
  private:
   static constexpr std::size_t workspace_size = std::size_t{4} << 20;
-  static constexpr bool tf32 = std::same_as<T, float> && has_cuda_option<allow_tf32, Options...>;
+  static constexpr bool tf32 = std::same_as<real, float> && has_cuda_option<allow_tf32, Options...>;
   static constexpr cublasComputeType_t compute_type = tf32 ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F;
 
   struct plan {
@@ -97,7 +102,20 @@ class cublas_matrix_product {
            std::to_string(p.depth) + " x " + std::to_string(p.columns);
   }
 
-  void multiply(cudaStream_t stream, const cublas::product& p, const T* a, const T* b, const T* bias, T* c) {
+  static const real* as_real(cudaStream_t stream, std::size_t count, const Scalar* from, device_storage<real>& memory) {
+    if constexpr (std::same_as<real, Scalar>) {
+      return from;
+    } else {
+      real* const copy = memory.reserve(count);
+      cuda_kernels::convert(stream, count, from, copy);
+      return copy;
+    }
+  }
+
+  // Result: real, or Scalar for the gradient of a weight.
+  template <class Result>
+  void multiply(cudaStream_t stream, cublas::product p, const real* a, const real* b, const real* bias, Result* c) {
+    p.result = cublas::data_type<Result>;
     plan& found = plan_of(p);
     if (bias) {
       cublas::check(cublasLtMatmulDescSetAttribute(found.description.get(), CUBLASLT_MATMUL_DESC_BIAS_POINTER, &bias,
@@ -137,17 +155,17 @@ class cublas_matrix_product {
     describe(CUBLASLT_MATMUL_DESC_TRANSB, p.transpose_b ? CUBLAS_OP_T : CUBLAS_OP_N);
     if (p.bias) describe(CUBLASLT_MATMUL_DESC_EPILOGUE, CUBLASLT_EPILOGUE_BIAS);
 
-    const auto matrix = [](bool transposed, std::int64_t rows, std::int64_t columns) {
+    const auto matrix = [](cudaDataType_t type, bool transposed, std::int64_t rows, std::int64_t columns) {
       if (transposed) std::swap(rows, columns);
       cublasLtMatrixLayout_t layout = nullptr;
-      cublas::check(cublasLtMatrixLayoutCreate(&layout, cublas::data_type<T>, static_cast<std::uint64_t>(rows),
+      cublas::check(cublasLtMatrixLayoutCreate(&layout, type, static_cast<std::uint64_t>(rows),
                                                static_cast<std::uint64_t>(columns), rows),
                     "cublasLtMatrixLayoutCreate");
       return cublas::layout(layout);
     };
-    made.a = matrix(p.transpose_a, p.rows, p.depth);
-    made.b = matrix(p.transpose_b, p.depth, p.columns);
-    made.c = matrix(false, p.rows, p.columns);
+    made.a = matrix(cublas::data_type<real>, p.transpose_a, p.rows, p.depth);
+    made.b = matrix(cublas::data_type<real>, p.transpose_b, p.depth, p.columns);
+    made.c = matrix(p.result, false, p.rows, p.columns);
 
     const cublas::preference preference = [] {
       cublasLtMatmulPreference_t preference = nullptr;
@@ -177,6 +195,7 @@ class cublas_matrix_product {
 
   cublas::handle handle_;
   device_storage<std::byte> workspace_;
+  device_storage<real> weight_, bias_;  // where they are not as they come
   std::map<cublas::product, plan> plans_;
 };
 

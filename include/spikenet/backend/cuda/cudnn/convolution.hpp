@@ -20,6 +20,7 @@
 
 #include "spikenet/backend/cuda/cudnn/filter_layout.hpp"
 #include "spikenet/backend/cuda/cudnn/plan.hpp"
+#include "spikenet/backend/cuda/kernels/convert.hpp"
 #include "spikenet/backend/cuda/options.hpp"
 #include "spikenet/backend/cuda/runtime.hpp"
 #include "spikenet/core/error.hpp"
@@ -47,42 +48,47 @@ using handle = std::unique_ptr<cudnnContext, handle_destroyer>;
 
 }  // namespace cudnn
 
-// Convolutions on the device that is current at the first call, activations channels last ([items, H, W, C]), weights and
-// their gradients in PyTorch's layout, all of type T: float, __half or __nv_bfloat16; sums are taken in float. Every
-// pointer is to memory of the device, aligned to 16 bytes.
+// Convolutions on the device that is current at the first call: activations channels last ([items, H, W, C]), of type real,
+// which is float or what the option mixed says; weights and their gradients in PyTorch's layout, float. Sums are taken in
+// float. Every pointer is to memory of the device, aligned to 16 bytes.
 //
 // A plan is made when a shape and number of items are met for the first time, and kept. With the environment variable
 // SPIKENET_CUDA_LOG set, each new one is reported on stderr.
 //
 // Throws device_error, whose message has the convolution's shape and cuDNN's reason.
-template <class T, class... Options>
+template <class Scalar, class... Options>
 class cudnn_convolution {
+ public:
+  using real = typename real_of_options<Scalar, Options...>::type;
+
+ private:
   static_assert((is_cuda_option<Options> && ...),
-                "spikenet: cuda takes the options allow_tf32, autotune, one_by_one, step_graphs");
-  static_assert(std::same_as<T, float> || std::same_as<T, __half> || std::same_as<T, __nv_bfloat16>,
-                "spikenet: cuda computes in float, __half or __nv_bfloat16");
+                "spikenet: cuda takes the options mixed, allow_tf32, autotune, one_by_one, step_graphs");
+  static_assert(std::same_as<Scalar, float>, "spikenet: cuda computes in float; cuda<float, mixed<__half>> stores half");
+  static_assert(std::same_as<real, float> || std::same_as<real, __half> || std::same_as<real, __nv_bfloat16>,
+                "spikenet: mixed stores __half or __nv_bfloat16");
 
  public:
   // x [items, H, W, Cin], weight [Cout, Cin / groups, K, K], bias [Cout] or null, y [items, Ho, Wo, Cout]
   template <class G>
-  void forward(cudaStream_t stream, std::size_t items, const T* x, const T* weight, const T* bias, T* y) {
+  void forward(cudaStream_t stream, std::size_t items, const real* x, const Scalar* weight, const Scalar* bias, real* y) {
     run(stream, cudnn::problem_of<G>(cudnn::operation::forward, type, items, bias != nullptr), x,
-        channels_last<G>(stream, weight), bias, y);
+        channels_last<G>(stream, weight), bias ? as_real(stream, G::out_channels, bias) : nullptr, y);
   }
   // gx as x, from gy as y
   template <class G>
-  void backward_input(cudaStream_t stream, std::size_t items, const T* gy, const T* weight, T* gx) {
+  void backward_input(cudaStream_t stream, std::size_t items, const real* gy, const Scalar* weight, real* gx) {
     run(stream, cudnn::problem_of<G>(cudnn::operation::backward_input, type, items), gy,
         channels_last<G>(stream, weight), nullptr, gx);
   }
   // gweight as weight
   template <class G>
-  void backward_weight(cudaStream_t stream, std::size_t items, const T* x, const T* gy, T* gweight) {
+  void backward_weight(cudaStream_t stream, std::size_t items, const real* x, const real* gy, Scalar* gweight) {
     const cudnn::convolution_problem p = cudnn::problem_of<G>(cudnn::operation::backward_weight, type, items);
-    if constexpr (filter_layouts_agree<G>) {
+    if constexpr (takes_weight_as_it_is<G>) {
       run(stream, p, x, gy, nullptr, gweight);
     } else {
-      T* const result = weight_.reserve(weight_size<G>);
+      real* const result = weight_.reserve(weight_size<G>);
       run(stream, p, x, gy, nullptr, result);
       transpose<G>(stream, G::kernel * G::kernel, G::group_in, result, gweight);
     }
@@ -95,9 +101,11 @@ class cudnn_convolution {
   }
 
  private:
-  static constexpr cudnn::number type = cudnn::number_of<T, Options...>;
+  static constexpr cudnn::number type = cudnn::number_of<real, Options...>;
   template <class G>
   static constexpr std::size_t weight_size = G::out_channels * G::group_in * G::kernel * G::kernel;
+  template <class G>
+  static constexpr bool takes_weight_as_it_is = filter_layouts_agree<G> && std::same_as<real, Scalar>;
 
   struct prepared {
     cudnn::plan plan;
@@ -105,24 +113,33 @@ class cudnn_convolution {
   };
 
   template <class G>
-  const T* channels_last(cudaStream_t stream, const T* weight) {
-    if constexpr (filter_layouts_agree<G>) {
+  const real* channels_last(cudaStream_t stream, const Scalar* weight) {
+    if constexpr (takes_weight_as_it_is<G>) {
       return weight;
     } else {
-      T* const copy = weight_.reserve(weight_size<G>);
+      real* const copy = weight_.reserve(weight_size<G>);
       transpose<G>(stream, G::group_in, G::kernel * G::kernel, weight, copy);
       return copy;
     }
   }
-  template <class G>
-  void transpose(cudaStream_t stream, std::size_t channels, std::size_t taps, const T* from, T* to) {
+  const real* as_real(cudaStream_t stream, std::size_t count, const Scalar* bias) {
+    if constexpr (std::same_as<real, Scalar>) {
+      return bias;
+    } else {
+      real* const copy = bias_.reserve(count);
+      cuda_kernels::convert(stream, count, bias, copy);
+      return copy;
+    }
+  }
+  template <class G, class From, class To>
+  void transpose(cudaStream_t stream, std::size_t channels, std::size_t taps, const From* from, To* to) {
     constexpr std::size_t threads = 256;
     launch(stream, "transpose_filter", dim3((weight_size<G> + threads - 1) / threads), dim3(threads), 0,
-           &transpose_filter<T>, weight_size<G>, channels, taps, from, to);
+           &transpose_filter<From, To>, weight_size<G>, channels, taps, from, to);
   }
 
-  void run(cudaStream_t stream, const cudnn::convolution_problem& p, const T* first, const T* second, const T* bias,
-           T* result) {
+  void run(cudaStream_t stream, const cudnn::convolution_problem& p, const real* first, const real* second,
+           const real* bias, real* result) {
     if (!handle_) connect();
     cudnn::check(cudnnSetStream(handle_.get(), stream), "cudnnSetStream");
     auto known = plans_.find(p);
@@ -132,10 +149,10 @@ class cudnn_convolution {
       known = plans_.emplace(p, prepared{cudnn::first_plan(p, device_), {}}).first;
     }
     prepared& found = known->second;
-    found.pointers[cudnn::activation_id] = const_cast<T*>(first);
-    found.pointers[cudnn::weight_id] = const_cast<T*>(second);
+    found.pointers[cudnn::activation_id] = const_cast<real*>(first);
+    found.pointers[cudnn::weight_id] = const_cast<real*>(second);
     found.pointers[cudnn::result_id] = result;
-    if (bias) found.pointers[cudnn::bias_id] = const_cast<T*>(bias);
+    if (bias) found.pointers[cudnn::bias_id] = const_cast<real*>(bias);
     if (is_new) finish(p, found);
     cudnn::check(found.plan.graph->execute(handle_.get(), found.pointers, workspace_.data()), cudnn::description_of(p));
   }
@@ -184,7 +201,8 @@ class cudnn_convolution {
   std::shared_ptr<const cudnn::fe::DeviceProperties> device_;
   std::map<cudnn::convolution_problem, prepared> plans_;
   device_storage<std::byte> workspace_;
-  device_storage<T> weight_;  // a weight or its gradient, channels last
+  device_storage<real> weight_;  // a weight or its gradient, channels last
+  device_storage<real> bias_;
 };
 
 }  // namespace spikenet::detail

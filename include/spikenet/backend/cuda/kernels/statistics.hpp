@@ -1,5 +1,5 @@
 // Sums over all but the channels of a channels-last tensor: the batch statistics of tdBN and their gradients. Of an array
-// as a whole: the sum of its squares, and whether all values are finite.
+// as a whole: the sum of its squares, and whether all values are finite. What is stored as Real is computed with in S.
 #pragma once
 
 #include <cmath>
@@ -20,12 +20,14 @@ struct write_sums {
   }
 };
 
-template <std::size_t Channels, class S>
+template <std::size_t Channels, class S, class Real>
 struct channel_sum {
-  const S* x;
+  const Real* x;
   SPIKENET_HOST_DEVICE sums<1> operator()(row_range rows, std::size_t channel) const {
     S sum{};
-    for (std::size_t row = rows.first; row < rows.last; row += rows.step) sum += x[row * Channels + channel];
+    for (std::size_t row = rows.first; row < rows.last; row += rows.step) {
+      sum += static_cast<S>(x[row * Channels + channel]);
+    }
     return {{static_cast<double>(sum)}};
   }
 };
@@ -45,13 +47,13 @@ struct sum_of_square {
 };
 
 // Welford's update: no difference of large squares.
-template <std::size_t Channels, class S>
+template <std::size_t Channels, class S, class Real>
 struct channel_moment {
-  const S* x;
+  const Real* x;
   SPIKENET_HOST_DEVICE merged_moments operator()(row_range rows, std::size_t channel) const {
     S count{}, mean{}, squares{};
     for (std::size_t row = rows.first; row < rows.last; row += rows.step) {
-      const S value = x[row * Channels + channel], before = value - mean;
+      const S value = static_cast<S>(x[row * Channels + channel]), before = value - mean;
       count += S{1};
       mean += before / count;
       squares += before * (value - mean);
@@ -68,31 +70,34 @@ struct write_moments {
 };
 
 // Of g, and of g (x - mean) inverse_stddev.
-template <std::size_t Channels, class S>
+template <std::size_t Channels, class S, class Real>
 struct normalisation_sum {
-  const S *x, *g, *mean, *inverse_stddev;
+  const Real *x, *g;
+  const S *mean, *inverse_stddev;
   SPIKENET_HOST_DEVICE sums<2> operator()(row_range rows, std::size_t channel) const {
     S plain{}, product{};
     const S m = mean[channel], s = inverse_stddev[channel];
     for (std::size_t row = rows.first; row < rows.last; row += rows.step) {
       const std::size_t at = row * Channels + channel;
-      plain += g[at];
-      product += g[at] * ((x[at] - m) * s);
+      const S gradient = static_cast<S>(g[at]);
+      plain += gradient;
+      product += gradient * ((static_cast<S>(x[at]) - m) * s);
     }
     return {{static_cast<double>(plain), static_cast<double>(product)}};
   }
 };
 
 // y = a x + b z + d; z may be null, y may be x or z.
-template <std::size_t Channels, class S>
+template <std::size_t Channels, class S, class Real>
 struct channel_affine {
-  const S *x, *z, *a, *b, *d;
-  S* y;
+  const Real *x, *z;
+  const S *a, *b, *d;
+  Real* y;
   SPIKENET_HOST_DEVICE void operator()(std::size_t i) const {
     const std::size_t channel = i % Channels;
-    S value = a[channel] * x[i] + d[channel];
-    if (z) value += b[channel] * z[i];
-    y[i] = value;
+    S value = a[channel] * static_cast<S>(x[i]) + d[channel];
+    if (z) value += b[channel] * static_cast<S>(z[i]);
+    y[i] = static_cast<Real>(value);
   }
 };
 
