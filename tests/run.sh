@@ -37,7 +37,8 @@ run() {  # run NAME CTEST-OPTION...
 few=(-D SPIKENET_BUILD_EXAMPLES=OFF -D SPIKENET_BUILD_BENCHMARKS=OFF -D SPIKENET_CUDA=OFF)
 
 # clang compiles once, with the sanitizers, every test but those against other people's programs, which need the results
-# alone; optimised, which takes longest, only those that hold what its optimiser could get wrong: kernels and gradients.
+# alone; optimised, which takes longest, only those that hold what its optimiser could get wrong: kernels, gradients,
+# golden values.
 stage "clang, sanitizers: configure" \
   configure clang-sanitize sanitize "${few[@]}" -D SPIKENET_ISA_TESTS=OFF -D SPIKENET_INTEROP_TESTS=OFF \
   -D SPIKENET_GOLDEN_CASES=4x1
