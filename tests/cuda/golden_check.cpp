@@ -1,5 +1,4 @@
-// The golden files on the CUDA backend, without a GPU: cuda_golden_check_8x2s4 FILE... Each DSRN takes the compiler a while,
-// so it is built for what the bundled files of its shape need: SPIKENET_GOLDEN_VARIANTS is a list of variants.
+// The golden files on the CUDA backend, without a GPU: cuda_golden_check_8x2s4 FILE...
 #include "cuda/reference.hpp"
 #include "golden/golden_check.hpp"
 

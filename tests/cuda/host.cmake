@@ -14,16 +14,12 @@ target_compile_options(cuda_tests PRIVATE -O0)
 target_link_libraries(cuda_tests PRIVATE cuda_stand_in spikenet_test_options ${catch})
 catch_discover_tests(cuda_tests TEST_PREFIX "cuda/" EXTRA_ARGS ${catch_arguments} PROPERTIES LABELS cuda TIMEOUT 600)
 
-# Golden values, of the variants (see golden/golden_check.hpp) that the bundled files have.
-set(golden_variants_4x2 "variant<hard_reset,through_reset,mean_spikes>,variant<hard_reset,detached_reset,mean_spikes>")
-set(golden_variants_4x4 "variant<soft_reset,through_reset,mean_current>")
-set(golden_variants_8x2s4 "variant<hard_reset,through_reset,mean_spikes>")
+# Golden values: the same files.
 foreach(case IN ITEMS 4x2 4x4 8x2s4)
   if(TARGET golden_check_${case})
     add_executable(cuda_golden_check_${case} ${CMAKE_CURRENT_LIST_DIR}/golden_check.cpp)
     get_target_property(shape golden_check_${case} COMPILE_DEFINITIONS)
-    target_compile_definitions(cuda_golden_check_${case}
-                               PRIVATE ${shape} "SPIKENET_GOLDEN_VARIANTS=${golden_variants_${case}}")
+    target_compile_definitions(cuda_golden_check_${case} PRIVATE ${shape})
     target_compile_options(cuda_golden_check_${case} PRIVATE -O0)
     target_link_libraries(cuda_golden_check_${case} PRIVATE cuda_stand_in spikenet_test_options)
     add_test(NAME "cuda/golden ${case}" COMMAND cuda_golden_check_${case} ${golden_files_${case}})

@@ -3,13 +3,8 @@
 
 #include <spikenet/dsrn.hpp>
 
-using namespace spikenet;
-
 int main(int argc, char** argv) {
+  using namespace spikenet;
   using golden::variant;
-  return golden::run<cpu<double>, variant<hard_reset, through_reset, mean_spikes>,
-                     variant<hard_reset, through_reset, mean_current>, variant<hard_reset, detached_reset, mean_spikes>,
-                     variant<hard_reset, detached_reset, mean_current>, variant<soft_reset, through_reset, mean_spikes>,
-                     variant<soft_reset, through_reset, mean_current>, variant<soft_reset, detached_reset, mean_spikes>,
-                     variant<soft_reset, detached_reset, mean_current>>(argc, argv);
+  return golden::run<cpu<double>, SPIKENET_GOLDEN_VARIANTS>(argc, argv);
 }

@@ -2,6 +2,8 @@
 //
 //     golden_check_8x2s4 FILE...
 //
+// SPIKENET_GOLDEN_WIDTH, _TIMESTEPS and _STEM are the network's, SPIKENET_GOLDEN_VARIANTS a list of variants, below.
+//
 // A golden file is a safetensors file (F64; labels I64) whose metadata says what was run: timesteps, width, stem, v_th,
 // surrogate_half_width, tau, reset (hard, soft), reset_gradient (through, detached), readout (mean_spikes,
 // mean_current), adam_steps, lr, betas, eps, tdbn_eps, tdbn_momentum. Its keys:
