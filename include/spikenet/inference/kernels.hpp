@@ -1,7 +1,7 @@
 // What runs the stages of a plan. Three ways to add up the weights that spikes select:
 //
 //   events  each spike of a map is added to the sums of all windows that it is in; those of a few rows are in memory.
-//           Nothing but stores, so only where there are vector registers, and for convolutions without gaps
+//           For convolutions without gaps, and where a store takes a vector: by single numbers, rows take fewer
 //   rows    the spikes of a window become a list, and the rows of weights on it are added
 //   tables  look-up, as in training (backend/cpu/look_up.hpp): faster where many pixels share the tables
 //

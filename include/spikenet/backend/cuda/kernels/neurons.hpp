@@ -113,7 +113,7 @@ struct tdbn_lif_backward {
 };
 
 // gx = a gu + b x + d, the gradient by tdBN's input, where gu [InSteps, rows, Channels] is that at the neurons' input, which
-// is computed once more: that takes less time than to write it to memory and read it again. gx may be go.
+// is computed once more: that moves fewer bytes than to write it to memory and read it again. gx may be go.
 template <class Dynamics, std::size_t T, std::size_t InSteps, std::size_t Channels, class S, class Real>
 struct tdbn_lif_backward_input {
   std::size_t size;
