@@ -241,8 +241,6 @@ class inference {
   struct tables_type {
     alignas(64) std::array<sum, (std::size_t{320} << 10) / sizeof(sum)> tables;  // most of a second-level cache
     alignas(64) std::array<sum, partial> sums;
-    std::array<std::array<std::uint32_t, largest.pixels>, detail::most_terms> windows;
-    std::array<std::uint32_t, largest.pixels> targets;
     std::array<std::uint32_t, largest.entries> taps;
   };
   using tables = std::conditional_t<(Images > 1), tables_type, no_tables>;
@@ -359,9 +357,7 @@ class inference {
   void run_sum(const detail::stage_view<Number>& v, const detail::event_extents& events, bool only_spikes) noexcept {
     if constexpr (Images > 1) {
       if (only_spikes && !v.membranes) {
-        detail::look_up_memory<sum> memory{tables_.tables, tables_.sums, {}, tables_.targets.data(), tables_.taps.data()};
-        for (std::size_t i = 0; i < detail::most_terms; ++i) memory.windows[i] = tables_.windows[i].data();
-        detail::run_stage_by_tables<Number, Reset>(v, memory);
+        detail::run_stage_by_tables<Number, Reset>(v, {tables_.tables, tables_.sums, tables_.taps.data()});
         return;
       }
     }

@@ -530,11 +530,11 @@ void run_stage_by_events(const stage_view<Number>& s, const event_extents& exten
   });
 }
 
-// Neighbouring pixels of which one's second tap is the other's first read each byte of spikes once, for this many taps.
-inline constexpr std::size_t shared_taps = 3;
+// Whether neighbouring pixels of this kernel width share taps: see shared_taps in look_up.hpp.
+inline constexpr std::size_t shared_width = 3;
 template <class Number>
 bool shares_taps(const term_view<Number>& term) {
-  return !term.diagonal && term.taps == shared_taps && term.along == term.column;
+  return !term.diagonal && term.taps == shared_width && term.along == term.column;
 }
 
 // Look-ups have a table for each byte of spikes in the windows of all terms: row by row, byte of a pixel by byte, and
@@ -544,34 +544,11 @@ std::size_t entries_of(const term_view<Number>& term) {
   return term.diagonal ? 0 : term.runs_down * term.taps * term.pixel;
 }
 
-// sum[p] += over the tables of shared taps t of a window that lies p * step bytes behind x: see add_look_ups.
-template <class T, class V, std::size_t Pixels, std::size_t Vectors>
-[[gnu::always_inline]] inline void add_shared_look_ups(V (&sum)[Pixels][Vectors], const std::uint8_t* x,
-                                                       std::size_t step, std::span<const std::uint32_t> taps,
-                                                       const T* tables) {
-  constexpr std::size_t L = lanes<T>, row = Vectors * L, table = table_rows * row;
-  for (std::size_t i = 0; i < taps.size(); i += shared_taps, tables += shared_taps * table) {
-    const std::uint8_t* const at = x + taps[i];
-    SPIKENET_UNROLL
-    for (std::size_t j = 0; j < Pixels + shared_taps - 1; ++j) {
-      const T* const entry = tables + at[j * step] * row;
-      SPIKENET_UNROLL
-      for (std::size_t t = 0; t < shared_taps; ++t) {
-        if (t > j || j - t >= Pixels) continue;
-        SPIKENET_UNROLL
-        for (std::size_t q = 0; q < Vectors; ++q) sum[j - t][q] += load<V>(entry + t * table + q * L);
-      }
-    }
-  }
-}
-
-// Their tables and lists; whoever runs them owns the memory.
+// Their tables and where they apply; whoever runs them owns the memory.
 template <class T>
 struct look_up_memory {
   std::span<T> tables;
-  std::span<T> partial;  // sums over the slices so far
-  std::array<std::uint32_t*, most_terms> windows{};  // [output pixels] of each term: bytes from the first window
-  std::uint32_t* targets = nullptr;                  // [output pixels]: bytes from the first one
+  std::span<T> partial;           // sums over the slices so far
   std::uint32_t* taps = nullptr;  // [entries]: bytes from the window's first one
 };
 
@@ -587,12 +564,12 @@ using look_up_memory_of = look_up_memory<typename arithmetic<Number>::sum>;
 
 template <class Number, class Reset, std::size_t Pixels, std::size_t Vectors>
 [[gnu::always_inline]] inline void look_up_tile(const stage_view<Number>& s, const look_up_memory_of<Number>& memory,
-                                                const look_up_range& range, std::size_t image, std::size_t pixel,
-                                                std::size_t channel) {
+                                                const look_up_range& range, std::size_t image, std::size_t row,
+                                                std::size_t column, std::size_t channel) {
   using T = typename arithmetic<Number>::sum;
   using V = simd<T>;
   constexpr std::size_t L = lanes<T>, block = Vectors * L;
-  const std::size_t pixels = s.height * s.width;
+  const std::size_t pixels = s.height * s.width, pixel = row * s.width + column;
   V sum[Pixels][Vectors]{}, membrane[Pixels][Vectors]{};
   for (std::size_t t = 0; t < s.steps; ++t) {
     T* const partial = memory.partial.data() + (((image - range.first_image) * s.steps + t) * pixels + pixel) * block;
@@ -605,12 +582,13 @@ template <class Number, class Reset, std::size_t Pixels, std::size_t Vectors>
     std::size_t begin = 0;  // of the term's entries
     for (std::size_t i = 0; i < s.count; ++i) {
       const term_view<Number>& term = s.terms[i];
-      const std::byte* const source = term.source + image * term.image + t * term.step;
+      const std::byte* const window =
+          term.source + image * term.image + t * term.step + row * term.row + column * term.column;
       if (term.diagonal) {
         if (range.ends) {
           SPIKENET_UNROLL
           for (std::size_t p = 0; p < Pixels; ++p)
-            add_diagonal<Number>(sum[p], term, source + memory.windows[i][pixel + p], channel, s.constants);
+            add_diagonal<Number>(sum[p], term, window + p * term.column, channel, s.constants);
         }
         continue;
       }
@@ -619,23 +597,20 @@ template <class Number, class Reset, std::size_t Pixels, std::size_t Vectors>
       if (first < last) {
         const std::span<const std::uint32_t> taps(memory.taps + first, last - first);
         const T* const tables = memory.tables.data() + (first - range.first) * table_rows * block;
-        const auto* const bytes = reinterpret_cast<const std::uint8_t*>(source);
-        if (shares_taps(term)) {
-          add_shared_look_ups<T>(sum, bytes + memory.windows[i][pixel], term.column, taps, tables);
-        } else {
-          const std::uint8_t* x[Pixels];
-          SPIKENET_UNROLL
-          for (std::size_t p = 0; p < Pixels; ++p) x[p] = bytes + memory.windows[i][pixel + p];
-          add_look_ups<T>(sum, x, taps, tables);
-        }
+        const auto* const bytes = reinterpret_cast<const std::uint8_t*>(window);
+        if (shares_taps(term))
+          add_look_ups<shared_width>(sum, bytes, term.column, taps, tables);
+        else
+          add_look_ups<1>(sum, bytes, term.column, taps, tables);
       }
       begin = end;
     }
     if (range.ends) {
-      std::byte* const to = s.target + image * s.target_image + t * s.target_step;
+      std::byte* const to = s.target + image * s.target_image + t * s.target_step + row * s.target_row +
+                            column * s.target_pixel;
       SPIKENET_UNROLL
       for (std::size_t p = 0; p < Pixels; ++p)
-        emit<Number, Reset>(s, sum[p], membrane[p], channel, to + memory.targets[pixel + p]);
+        emit<Number, Reset>(s, sum[p], membrane[p], channel, to + p * s.target_pixel);
     } else {
       SPIKENET_UNROLL
       for (std::size_t p = 0; p < Pixels; ++p) {
@@ -683,7 +658,7 @@ std::size_t end_of_slice(const stage_view<Number>& s, std::size_t entry) {
   std::size_t begin = 0;
   for (std::size_t i = 0; i < s.count; ++i) {
     const std::size_t size = entries_of(s.terms[i]);
-    if (entry < begin + size) return shares_taps(s.terms[i]) ? entry - (entry - begin) % shared_taps : entry;
+    if (entry < begin + size) return shares_taps(s.terms[i]) ? entry - (entry - begin) % shared_width : entry;
     begin += size;
   }
   return entry;
@@ -695,7 +670,7 @@ template <class Number, class Reset, std::size_t Pixels, std::size_t Vectors>
                                                const look_up_range& range, std::size_t image, std::size_t row,
                                                std::size_t column, std::size_t channel) {
   for (; column + Pixels <= s.width; column += Pixels)
-    look_up_tile<Number, Reset, Pixels, Vectors>(s, memory, range, image, row * s.width + column, channel);
+    look_up_tile<Number, Reset, Pixels, Vectors>(s, memory, range, image, row, column, channel);
   if constexpr (Pixels > 1)
     look_up_row<Number, Reset, Pixels / 2, Vectors>(s, memory, range, image, row, column, channel);
 }
@@ -719,8 +694,7 @@ template <class Number, class Reset, std::size_t Vectors>
       range.ends = range.last == entries;
       build_tables<Number, Vectors>(s, memory, range, channel);
       for (std::size_t image = range.first_image; image < range.last_image; ++image) {
-        // eight independent sums hide the latency of an addition
-        constexpr std::size_t P = std::max<std::size_t>(1, 8 / Vectors);
+        constexpr std::size_t P = pixels_of_look_up<Vectors>;
         for (std::size_t row = 0; row < s.height; ++row)
           look_up_row<Number, Reset, P, Vectors>(s, memory, range, image, row, 0, channel);
       }
@@ -737,10 +711,6 @@ void run_stage_by_tables(const stage_view<Number>& s, const look_up_memory_of<Nu
   std::size_t entries = 0;
   for (std::size_t i = 0; i < s.count; ++i) {
     const term_view<Number>& term = s.terms[i];
-    for (std::size_t row = 0; row < s.height; ++row) {
-      for (std::size_t column = 0; column < s.width; ++column)
-        memory.windows[i][row * s.width + column] = static_cast<std::uint32_t>(row * term.row + column * term.column);
-    }
     if (term.diagonal) continue;
     for (std::size_t y = 0; y < term.runs_down; ++y) {
       for (std::size_t byte = 0; byte < term.pixel; ++byte) {
@@ -748,10 +718,6 @@ void run_stage_by_tables(const stage_view<Number>& s, const look_up_memory_of<Nu
           memory.taps[entries++] = static_cast<std::uint32_t>(y * term.down + tap * term.along + byte);
       }
     }
-  }
-  for (std::size_t row = 0; row < s.height; ++row) {
-    for (std::size_t column = 0; column < s.width; ++column)
-      memory.targets[row * s.width + column] = static_cast<std::uint32_t>(row * s.target_row + column * s.target_pixel);
   }
   constexpr std::size_t line = 64;  // a row of a table is one cache line at most
   for_blocks<T, std::max<std::size_t>(1, line / simd_bytes)>(s.row_size, [&]<std::size_t Vectors>(std::size_t channel) {

@@ -4,8 +4,10 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <span>
 
 #include "spikenet/backend/cpu/simd.hpp"
@@ -35,19 +37,49 @@ template <class T, std::size_t Vectors>
   }
 }
 
-// sum[p] += over the tables t: tables[t][x[p][taps[t]]], in rows of Vectors vectors.
-template <class T, class V, std::size_t Pixels, std::size_t Vectors>
-[[gnu::always_inline]] inline void add_look_ups(V (&sum)[Pixels][Vectors], const std::uint8_t* const (&x)[Pixels],
+// Neighbouring pixels at a time, of Vectors vectors each: the sums in the registers of the least of instruction sets. That
+// hides the latency of an addition, and rows of 7, 14 or 28 pixels have no rest.
+template <std::size_t Vectors>
+inline constexpr std::size_t pixels_of_look_up = std::max<std::size_t>(1, 14 / Vectors);
+
+// Whether there is no spike in n bytes. Reads up to 7 bytes beyond.
+[[gnu::always_inline]] inline bool all_silent(const std::uint8_t* x, std::size_t n) {
+  std::uint64_t word;
+  for (; n > 8; n -= 8, x += 8) {
+    std::memcpy(&word, x, sizeof word);
+    if (word != 0) return false;
+  }
+  std::memcpy(&word, x, sizeof word);
+  if constexpr (std::endian::native == std::endian::big) return word >> (8 * (8 - n)) == 0;
+  return word << (8 * (8 - n)) == 0;
+}
+
+// The windows of neighbouring pixels overlap: where one's second tap is the other's first, and so on, a byte of spikes is
+// read once for this many taps, and its rows lie at one distance from each other. The kernel width, or 1: none is shared.
+constexpr std::size_t shared_taps(std::size_t kernel, std::size_t stride, std::size_t dilation) {
+  return stride == 1 && dilation == 1 ? kernel : 1;
+}
+
+// sum[p] += over the tables t: tables[t][x[p * step + taps[t]]], in rows of Vectors vectors. Taps tables after another
+// are for bytes at a distance of step: taps[t + 1] = taps[t] + step. Where these have no spike for any of the pixels,
+// which is so in the empty parts of maps, they are left out: all rows would be 0. Reads up to 7 bytes beyond the last.
+template <std::size_t Taps, class T, class V, std::size_t Pixels, std::size_t Vectors>
+[[gnu::always_inline]] inline void add_look_ups(V (&sum)[Pixels][Vectors], const std::uint8_t* x, std::size_t step,
                                                 std::span<const std::uint32_t> taps, const T* tables) {
-  constexpr std::size_t L = lanes<T>, row = Vectors * L;
-  for (const std::uint32_t tap : taps) {
+  constexpr std::size_t L = lanes<T>, row = Vectors * L, table = table_rows * row, bytes = Pixels + Taps - 1;
+  for (std::size_t i = 0; i < taps.size(); i += Taps, tables += Taps * table) {
+    const std::uint8_t* const at = x + taps[i];
+    if (Taps > 1 && all_silent(at, (bytes - 1) * step + 1)) continue;
     SPIKENET_UNROLL
-    for (std::size_t p = 0; p < Pixels; ++p) {
-      const T* entry = tables + x[p][tap] * row;
+    for (std::size_t j = 0; j < bytes; ++j) {
+      const T* const entry = tables + at[j * step] * row;
       SPIKENET_UNROLL
-      for (std::size_t q = 0; q < Vectors; ++q) sum[p][q] += load<V>(entry + q * L);
+      for (std::size_t t = 0; t < Taps; ++t) {
+        if (t > j || j - t >= Pixels) continue;
+        SPIKENET_UNROLL
+        for (std::size_t q = 0; q < Vectors; ++q) sum[j - t][q] += load<V>(entry + t * table + q * L);
+      }
     }
-    tables += table_rows * row;
   }
 }
 

@@ -39,8 +39,8 @@ struct spike_convolution_scratch {
   buffer<T> weights;               // rows of the tables that belong to a single channel, and the biases
   buffer<T> tables;                // one slice for each worker
   buffer<T> sums;                  // sums over the slices so far, for each worker
-  buffer<std::uint8_t> planes;     // padded maps, one slice of bytes after another
-  buffer<std::uint32_t> windows;   // where the window of each output pixel begins
+  buffer<std::uint8_t> planes;     // padded maps of one byte of channels, for all items, one after another
+  buffer<std::uint32_t> windows;   // where the first window of each row of outputs begins
   buffer<std::uint32_t> taps;      // where the byte of each table lies in a window
   buffer<merged_moments> moments;  // of the outputs of each chunk
   // gradient by the weights
@@ -54,6 +54,7 @@ struct spike_convolution_scratch {
 template <class T>
 struct look_up_slice {
   const std::uint8_t* plane;
+  std::size_t stride;                   // from the window of one pixel to the next one's
   std::span<const std::uint32_t> taps;  // one for each table
   const T* tables;
   const T* from;  // what the sums start from: pixel p's row is from + p * from_step
@@ -62,31 +63,35 @@ struct look_up_slice {
   std::size_t to_step, channels;
 };
 
-// to[p] = from[p] + sum over the tables t of tables[t][plane[windows[p] + taps[t]]] for Pixels pixels from the first.
-template <class T, std::size_t Pixels, std::size_t Vectors>
-[[gnu::always_inline]] inline void look_up_tile(const look_up_slice<T>& slice, const std::uint32_t* windows,
-                                                std::size_t first) {
+// to[p] = from[p] + sum over the tables t of tables[t][window[p * stride + taps[t]]] for `pixels` pixels of a row, at
+// most Pixels at a time. Goes on to the pixels behind them.
+template <class T, std::size_t Pixels, std::size_t Vectors, std::size_t Taps>
+[[gnu::always_inline]] inline void look_up_row(look_up_slice<T>& slice, const std::uint8_t* window,
+                                               std::size_t pixels) {
   using V = simd<T>;
   constexpr std::size_t L = lanes<T>;
-  V sum[Pixels][Vectors];
-  const std::uint8_t* x[Pixels];
-  SPIKENET_UNROLL
-  for (std::size_t p = 0; p < Pixels; ++p) {
-    x[p] = slice.plane + windows[first + p];
+  const std::size_t step = Taps > 1 ? 1 : slice.stride;
+  for (; pixels >= Pixels; pixels -= Pixels) {
+    V sum[Pixels][Vectors];
     SPIKENET_UNROLL
-    for (std::size_t q = 0; q < Vectors; ++q) sum[p][q] = load<V>(slice.from + (first + p) * slice.from_step + q * L);
+    for (std::size_t p = 0; p < Pixels; ++p) {
+      SPIKENET_UNROLL
+      for (std::size_t q = 0; q < Vectors; ++q) sum[p][q] = load<V>(slice.from + p * slice.from_step + q * L);
+    }
+    add_look_ups<Taps>(sum, window, step, slice.taps, slice.tables);
+    store_tile(sum, slice.to, slice.to_step, slice.channels);
+    window += Pixels * step;
+    slice.from += Pixels * slice.from_step;
+    slice.to += Pixels * slice.to_step;
   }
-  add_look_ups(sum, x, slice.taps, slice.tables);
-  store_tile(sum, slice.to + first * slice.to_step, slice.to_step, slice.channels);
+  if constexpr (Pixels > 1) look_up_row<T, Pixels / 2, Vectors, Taps>(slice, window, pixels);
 }
 
-template <class T, std::size_t Vectors>
-[[gnu::noinline]] void look_up(const look_up_slice<T>& slice, const std::uint32_t* windows, std::size_t pixels) {
-  // eight independent sums hide the latency of an addition
-  constexpr std::size_t P = std::max<std::size_t>(1, 8 / Vectors);
-  std::size_t pixel = 0;
-  for (; pixel + P <= pixels; pixel += P) look_up_tile<T, P, Vectors>(slice, windows, pixel);
-  for (; pixel < pixels; ++pixel) look_up_tile<T, 1, Vectors>(slice, windows, pixel);
+template <class T, std::size_t Vectors, std::size_t Taps>
+[[gnu::noinline]] void look_up(look_up_slice<T> slice, const std::uint32_t* windows, std::size_t rows,
+                               std::size_t width) {
+  for (std::size_t row = 0; row < rows; ++row)
+    look_up_row<T, pixels_of_look_up<Vectors>, Vectors, Taps>(slice, slice.plane + windows[row], width);
 }
 
 // The 8 x 8 matrix of bits whose row i is byte i, transposed.
@@ -193,6 +198,7 @@ class spike_convolution {
   static constexpr std::size_t vectors =
       std::min(std::max<std::size_t>(1, cache_line / simd_bytes), ceil_div(G::group_out, L));
   static constexpr std::size_t block = vectors * L;
+  static constexpr std::size_t forward_taps = shared_taps(G::kernel, G::stride, G::dilation);
 
   // Each group's channels fill bytes of their own in the padded maps.
   static constexpr std::size_t group_bytes = ceil_div(G::group_in, 8);
@@ -238,26 +244,23 @@ class spike_convolution {
     constexpr std::size_t most_chunk_items = ceil_div(2 * chunk_pixels, out_pixels);
 
     T* const weights = scratch.weights.reserve(G::groups * blocks * weights_size);
-    std::uint8_t* const planes = scratch.planes.reserve(G::groups * slices * items * padded_pixels * slice_bytes);
+    constexpr std::size_t beyond = 7;  // bytes that look-ups read
+    std::uint8_t* const planes = scratch.planes.reserve(G::groups * group_bytes * items * padded_pixels + beyond);
     T* const tables = scratch.tables.reserve(pool.workers() * slice_bytes * taps * table_size);
     T* const sums = slices > 1 ? scratch.sums.reserve(pool.workers() * most_chunk_items * out_pixels * block) : nullptr;
 
     merged_moments* const moments = mean ? scratch.moments.reserve(chunks * G::out_channels) : nullptr;
 
-    std::uint32_t* const windows = scratch.windows.reserve(most_chunk_items * out_pixels);
+    std::uint32_t* const windows = scratch.windows.reserve(most_chunk_items * G::out_height);
     for (std::size_t n = 0, i = 0; n < chunk_items; ++n) {
-      for (std::size_t row = 0; row < G::out_height; ++row) {
-        for (std::size_t column = 0; column < G::out_width; ++column) {
-          windows[i++] =
-              static_cast<std::uint32_t>((n * padded_pixels + (row * padded_width + column) * G::stride) * slice_bytes);
-        }
-      }
+      for (std::size_t row = 0; row < G::out_height; ++row)
+        windows[i++] = static_cast<std::uint32_t>(n * padded_pixels + row * G::stride * padded_width);
     }
     std::uint32_t* const tap_offsets = scratch.taps.reserve(slice_bytes * taps);
     for (std::size_t byte = 0; byte < slice_bytes; ++byte) {
       for (std::size_t tap = 0; tap < taps; ++tap) {
         tap_offsets[byte * taps + tap] = static_cast<std::uint32_t>(
-            (tap / G::kernel * padded_width + tap % G::kernel) * G::dilation * slice_bytes + byte);
+            byte * items * padded_pixels + (tap / G::kernel * padded_width + tap % G::kernel) * G::dilation);
       }
     }
 
@@ -268,9 +271,9 @@ class spike_convolution {
         return;
       }
       const std::size_t n = item - all_blocks;
-      for (std::size_t plane = 0; plane < G::groups * slices; ++plane) {
-        pad_plane(x + n * in_pixels * in_bytes, plane / slices, plane % slices * slice_bytes, slice_bytes,
-                  planes + (plane * items + n) * padded_pixels * slice_bytes);
+      for (std::size_t plane = 0; plane < G::groups * group_bytes; ++plane) {
+        pad_plane(x + n * in_pixels * in_bytes, plane / group_bytes, plane % group_bytes,
+                  planes + (plane * items + n) * padded_pixels);
       }
     });
 
@@ -289,7 +292,8 @@ class spike_convolution {
           for (std::size_t tap = 0; tap < taps; ++tap, row += 8 * block, table += table_size)
             build_table<T, vectors>(row, bits_of(byte), table);
         }
-        look_up_slice<T> work{planes + ((group * slices + slice) * items + first) * padded_pixels * slice_bytes,
+        look_up_slice<T> work{planes + ((group * group_bytes + begin) * items + first) * padded_pixels,
+                              G::stride,
                               {tap_offsets, (end - begin) * taps},
                               own_tables,
                               from,
@@ -304,10 +308,10 @@ class spike_convolution {
           work.channels = std::min(block, G::group_out - out);
         }
         if (mean && slice + 1 == slices) {
-          look_up_with_moments(work, windows, (last - first) * out_pixels,
+          look_up_with_moments(work, windows, (last - first) * G::out_height,
                                moments + chunk * G::out_channels + b * block);
         } else {
-          look_up<T, vectors>(work, windows, (last - first) * out_pixels);
+          look_up<T, vectors, forward_taps>(work, windows, (last - first) * G::out_height, G::out_width);
         }
         from = own_sums;
         from_step = block;
@@ -445,22 +449,22 @@ class spike_convolution {
   };
 
  private:
-  // A pass of look-ups that ends in y, a few pixels at a time, whose moments are taken while they are in the
+  // A pass of look-ups that ends in y, a few rows of pixels at a time, whose moments are taken while they are in the
   // first-level cache.
-  static void look_up_with_moments(look_up_slice<T> work, const std::uint32_t* windows, std::size_t pixels,
+  static void look_up_with_moments(look_up_slice<T> work, const std::uint32_t* windows, std::size_t rows,
                                    merged_moments* moments) {
-    constexpr std::size_t few = 128;
+    constexpr std::size_t few = std::max<std::size_t>(1, 128 / G::out_width);
     T means[block], squares[block];
     std::fill_n(moments, block, merged_moments{});
-    for (std::size_t pixel = 0; pixel < pixels; pixel += few) {
-      const std::size_t count = std::min(few, pixels - pixel);
-      look_up<T, vectors>(work, windows + pixel, count);
-      moments_of_rows<block>(0, count, work.to, work.to_step, means, squares);
+    for (std::size_t row = 0; row < rows; row += few) {
+      const std::size_t count = std::min(few, rows - row), pixels = count * G::out_width;
+      look_up<T, vectors, forward_taps>(work, windows + row, count, G::out_width);
+      moments_of_rows<block>(0, pixels, work.to, work.to_step, means, squares);
       for (std::size_t c = 0; c < block; ++c) {
-        moments[c].add(static_cast<double>(count), static_cast<double>(means[c]), static_cast<double>(squares[c]));
+        moments[c].add(static_cast<double>(pixels), static_cast<double>(means[c]), static_cast<double>(squares[c]));
       }
-      work.from += count * work.from_step;
-      work.to += count * work.to_step;
+      work.from += pixels * work.from_step;
+      work.to += pixels * work.to_step;
     }
   }
 
@@ -479,20 +483,14 @@ class spike_convolution {
     }
   }
 
-  // The bytes first ... first+count-1 of a group's channels, with zeros around the map and beyond the last byte.
-  static void pad_plane(const std::uint8_t* map, std::size_t group, std::size_t first, std::size_t count,
-                        std::uint8_t* plane) {
-    constexpr std::size_t P = G::padding;
-    const std::size_t row = (G::in_width + 2 * P) * count, bytes = std::min(count, group_bytes - first);
-    std::fill_n(plane, P * row, std::uint8_t{});
-    plane += P * row;
+  // A byte of a group's channels, with zeros around the map.
+  static void pad_plane(const std::uint8_t* map, std::size_t group, std::size_t byte, std::uint8_t* plane) {
+    constexpr std::size_t P = G::padding, row = G::in_width + 2 * P;
+    plane = std::fill_n(plane, P * row, std::uint8_t{});
     for (std::size_t i = 0; i < G::in_height; ++i) {
-      plane = std::fill_n(plane, P * count, std::uint8_t{});
-      for (std::size_t j = 0; j < G::in_width; ++j, map += in_bytes) {
-        for (std::size_t byte = 0; byte < count; ++byte)
-          *plane++ = byte < bytes ? group_byte(map, group, first + byte) : std::uint8_t{};
-      }
-      plane = std::fill_n(plane, P * count, std::uint8_t{});
+      plane = std::fill_n(plane, P, std::uint8_t{});
+      for (std::size_t j = 0; j < G::in_width; ++j, map += in_bytes) *plane++ = group_byte(map, group, byte);
+      plane = std::fill_n(plane, P, std::uint8_t{});
     }
     std::fill_n(plane, P * row, std::uint8_t{});
   }
