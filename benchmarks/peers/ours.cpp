@@ -109,10 +109,10 @@ double mean_firing_rate(const spikenet::monitor& seen) {
   return spikes / chances;
 }
 
-// The inference of a network as it is now: batches by all threads, a single image by one.
+// The inference of a network as it is now, by all threads.
 template <class Number>
 class deployed {
-  using one_image = spikenet::inference<net_t::architecture, Number>;
+  using one_image = spikenet::parallel_inference<net_t::architecture, Number, 1>;
   using many_images = spikenet::parallel_inference<net_t::architecture, Number>;
   using parameters = typename one_image::parameters;
 
@@ -129,7 +129,7 @@ class deployed {
   std::span<const logit> logits(std::span<const float> images) {
     logits_.resize(images.size() / image_size * net_t::classes);
     if (images.size() == image_size)
-      one_->logits(images.data(), 1, logits_.data());
+      one_->logits(images, logits_);
     else
       many_->logits(images, logits_);
     return logits_;

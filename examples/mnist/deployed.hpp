@@ -30,8 +30,9 @@ class deployed {
   virtual void take(std::span<const std::uint8_t> images) = 0;
   // Logits [count, classes] of the images from `first` on, by all threads. They are the network's.
   virtual void logits(std::size_t first, std::size_t count, std::span<double> result) = 0;
-  // The class of one image, by the way that is for one.
+  // The class of one image, by the way that is for one: by one thread, or by all together.
   virtual std::size_t classify(std::size_t image) = 0;
+  virtual std::size_t classify_together(std::size_t image) = 0;
   // Logits [timesteps, classes] of one image: what they are after each timestep.
   virtual void follow(std::size_t image, std::span<double> result) = 0;
   // How often a neuron fires at a timestep, on average over all neurons and timesteps of these images.
@@ -43,6 +44,7 @@ template <class Network, class Number>
 class deployed_as final : public deployed {
   using architecture = typename Network::architecture;
   using one = spikenet::inference<architecture, Number>;
+  using together = spikenet::parallel_inference<architecture, Number, 1>;
   using many = spikenet::parallel_inference<architecture, Number>;
   using value = typename one::value;
   static constexpr bool in_integers = !std::is_floating_point_v<Number>;
@@ -70,6 +72,11 @@ class deployed_as final : public deployed {
   std::size_t classify(std::size_t image) override {
     std::array<typename one::logit, classes> result;
     one_->logits(this->image(image), result);
+    return one::class_of(result);
+  }
+  std::size_t classify_together(std::size_t image) override {
+    std::array<typename one::logit, classes> result;
+    together_.logits(this->image(image), result);
     return one::class_of(result);
   }
   void follow(std::size_t image, std::span<double> result) override {
@@ -118,6 +125,7 @@ class deployed_as final : public deployed {
   std::unique_ptr<typename one::parameters> parameters_;
   std::array<value, 256> values_;  // of the bytes
   std::unique_ptr<one> one_ = std::make_unique<one>(*parameters_);
+  together together_{*parameters_};
   many many_{*parameters_};
   std::vector<value> images_;
   std::vector<typename one::logit> logits_;

@@ -142,15 +142,19 @@ void infer(const infer_options& options) {
               accuracy_text(accuracy(predicted, labels)).c_str(), accuracy_text(accuracy(expected, labels)).c_str(), equal,
               count);
 
-  std::vector<double> latencies;
-  for (std::size_t i = 0; i < count; ++i) {
-    const auto start = clock::now();
-    run->classify(i);
-    latencies.push_back(seconds_since(start));
-  }
-  std::nth_element(latencies.begin(), latencies.begin() + static_cast<std::ptrdiff_t>(count / 2), latencies.end());
-  std::printf("speed       %.0f images/s in batches of %zu; one image alone, by one thread, %.3f ms\n",
-              static_cast<double>(count) / seconds, options.batch, 1e3 * latencies[count / 2]);
+  const auto latency = [&](std::size_t (deployed::*classify)(std::size_t)) {
+    std::vector<double> latencies;
+    for (std::size_t i = 0; i < count; ++i) {
+      const auto start = clock::now();
+      ((*run).*classify)(i);
+      latencies.push_back(seconds_since(start));
+    }
+    std::nth_element(latencies.begin(), latencies.begin() + static_cast<std::ptrdiff_t>(count / 2), latencies.end());
+    return 1e3 * latencies[count / 2];
+  };
+  std::printf("speed       %.0f images/s in batches of %zu; one image alone, by one thread, %.3f ms, by all %.3f ms\n",
+              static_cast<double>(count) / seconds, options.batch, latency(&deployed::classify),
+              latency(&deployed::classify_together));
   std::printf("neurons     fire at %s of the timesteps\n", percent(run->firing_rate(0, std::min<std::size_t>(count, 1000))).c_str());
   if (!options.early_exit && !options.chart) return;
 

@@ -50,6 +50,16 @@ void check_in_double(std::uint64_t seed) {
   CHECK(test::error(logits, expected) < closer);
   CHECK_THROWS_AS(parallel.logits(std::span(images).subspan(1), logits), argument_error);
 
+  // All threads at one image, as where there are more of them than images, have the bits of one thread.
+  const auto by_one = test::inferred<one>(*parameters, images);
+  for (const std::size_t threads : {count + 1, count + 7, std::size_t{1}}) {
+    set_cpu_threads(threads);
+    CAPTURE(threads);
+    parallel_inference<architecture, double, 1>(*parameters).logits(images, logits);
+    CHECK(std::memcmp(logits.data(), by_one.data(), logits.size() * sizeof(double)) == 0);
+  }
+  set_cpu_threads(0);
+
   test::firing_rates rates;
   const auto model = std::make_unique<many>(*parameters);
   model->logits(images.data(), count, logits.data(), rates);

@@ -67,6 +67,9 @@ struct fired_layer {
 // Results with Images = 1 and with more agree but for rounding; how many images a call has makes no difference.
 template <class Architecture, class Number = float, std::size_t Images = 1>
 class inference {
+  template <class, class, std::size_t>
+  friend class parallel_inference;
+
   static_assert(Images > 0, "spikenet: inference computes at least 1 image at a time");
   using number = detail::arithmetic<Number>;
   using planned = detail::planned<Architecture>;
@@ -130,12 +133,7 @@ class inference {
             observer(show(plan.stages[i].target, neurons++, first, size));
         }
       }
-      for (std::size_t n = 0; n < size; ++n) {
-        std::array<logit, classes> totals{};
-        const std::size_t steps = plan.signals[plan.output].each_step ? timesteps : 1;
-        for (std::size_t t = 0; t < steps; ++t) add_output(n, t, totals);
-        for (std::size_t k = 0; k < classes; ++k) result[(first + n) * classes + k] = number::mean(totals[k], steps, timesteps);
-      }
+      hand_out(first, size, result);
     }
   }
 
@@ -279,6 +277,16 @@ class inference {
     }
   }
 
+  // result [N, classes]: of all images; those in the workspace are `size` from `first` on.
+  void hand_out(std::size_t first, std::size_t size, logit* result) noexcept {
+    const std::size_t steps = plan.signals[plan.output].each_step ? timesteps : 1;
+    for (std::size_t n = 0; n < size; ++n) {
+      std::array<logit, classes> totals{};
+      for (std::size_t t = 0; t < steps; ++t) add_output(n, t, totals);
+      for (std::size_t k = 0; k < classes; ++k) result[(first + n) * classes + k] = number::mean(totals[k], steps, timesteps);
+    }
+  }
+
   detail::term_view<Number> view_of(const detail::planned_term& term, bool average) noexcept {
     const detail::planned_signal& s = plan.signals[term.source];
     const std::size_t pixel = pixel_bytes(s), row = row_bytes(s);
@@ -310,17 +318,14 @@ class inference {
     return v;
   }
 
-  // membranes: those of all stages, or null
-  void run_stage(std::size_t i, std::size_t images, std::size_t steps, sum* membranes) noexcept {
+  // A stage at work, of this object's signals. Its target has zeros around it. membranes: those of all stages, or null
+  detail::stage_view<Number> view_of_stage(std::size_t i, std::size_t images, std::size_t steps, sum* membranes) noexcept {
     using kind = detail::planned_stage::kind_type;
     const detail::planned_stage& stage = plan.stages[i];
     const detail::planned_signal& target = plan.signals[stage.target];
     detail::stage_view<Number> v;
-    bool only_spikes = true;
-    for (; v.count < stage.terms; ++v.count) {
+    for (; v.count < stage.terms; ++v.count)
       v.terms[v.count] = view_of(plan.terms[stage.first_term + v.count], stage.kind == kind::average);
-      only_spikes = only_spikes && v.terms[v.count].spikes;
-    }
     v.channels = target.channels;
     v.row_size = stage.row_size;
     v.height = target.height, v.width = target.width;
@@ -337,13 +342,23 @@ class inference {
     v.target_row = row_bytes(target);
     v.target_pixel = pixel_bytes(target);
     clear(stage.target, images, v.steps);
-    if (stage.kind == kind::average) {
+    return v;
+  }
+
+  // v: stage i, of this object or of one like it, or rows of it
+  void compute(std::size_t i, const detail::stage_view<Number>& v) noexcept {
+    const detail::planned_stage& stage = plan.stages[i];
+    if (stage.kind == detail::planned_stage::kind_type::average) {
       detail::run_average(v);
     } else if (has_soft_reset && stage.soft_reset) {
-      if constexpr (has_soft_reset) run_sum<soft_reset>(v, events_of(stage), only_spikes);
+      if constexpr (has_soft_reset) run_sum<soft_reset>(v, events_of(stage));
     } else {
-      run_sum<hard_reset>(v, events_of(stage), only_spikes);
+      run_sum<hard_reset>(v, events_of(stage));
     }
+  }
+
+  void run_stage(std::size_t i, std::size_t images, std::size_t steps, sum* membranes) noexcept {
+    compute(i, view_of_stage(i, images, steps, membranes));
   }
 
   static constexpr bool has_soft_reset = [] {
@@ -354,8 +369,10 @@ class inference {
   }();
 
   template <class Reset>
-  void run_sum(const detail::stage_view<Number>& v, const detail::event_extents& events, bool only_spikes) noexcept {
+  void run_sum(const detail::stage_view<Number>& v, const detail::event_extents& events) noexcept {
     if constexpr (Images > 1) {
+      const bool only_spikes = std::all_of(v.terms.begin(), v.terms.begin() + v.count,
+                                           [](const detail::term_view<Number>& term) { return term.spikes; });
       if (only_spikes && !v.membranes) {
         detail::run_stage_by_tables<Number, Reset>(v, {tables_.tables, tables_.sums, tables_.taps.data()});
         return;

@@ -64,6 +64,16 @@ struct stage_view {
   std::size_t target_step = 0, target_image = 0, target_row = 0, target_pixel = 0;
 };
 
+// Of a stage, the rows first ... last-1 of what it makes.
+template <class Number>
+stage_view<Number> rows_of(stage_view<Number> s, std::size_t first, std::size_t last) {
+  for (std::size_t i = 0; i < s.count; ++i) s.terms[i].source += first * s.terms[i].row;
+  if (s.membranes) s.membranes += first * s.width * s.channels;
+  s.target += first * s.target_row;
+  s.height = last - first;
+  return s;
+}
+
 // Lanes of V from as many T: the same type, or a narrower one of integers.
 template <class V, class T>
 [[gnu::always_inline]] inline V load_as(const T* p) noexcept {

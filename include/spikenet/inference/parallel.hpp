@@ -1,4 +1,5 @@
-// Inference by all cores: images are shared out among threads, each with a workspace of its own.
+// Inference by all cores: images are shared out among threads, each with a workspace of its own; or the rows of each
+// layer of one image.
 #pragma once
 
 #include <algorithm>
@@ -14,8 +15,9 @@
 
 namespace spikenet {
 
-// Architecture, Number and Images as of inference; Images is what one thread computes together. All memory is taken by
-// the constructor. The threads are the library's (set_cpu_threads); results do not depend on how many there are.
+// Architecture, Number and Images as of inference; Images is what one thread computes together. With Images = 1, where
+// there are fewer images than threads, all threads compute one image after another together: the shortest time to an
+// answer. All memory is taken by the constructor. The threads are the library's (set_cpu_threads); results do not depend on how many there are.
 template <class Architecture, class Number = float, std::size_t Images = 64>
 class parallel_inference {
  public:
@@ -25,7 +27,10 @@ class parallel_inference {
   using parameters = typename model::parameters;
   using value = typename model::value;
   using logit = typename model::logit;
-  static constexpr std::size_t classes = model::classes, image_size = model::image_size;
+  static constexpr std::size_t timesteps = model::timesteps;
+  static constexpr std::size_t channels = model::channels, height = model::height, width = model::width;
+  static constexpr std::size_t classes = model::classes;
+  static constexpr std::size_t frame_size = model::frame_size, image_size = model::image_size;
 
   // The parameters must live as long.
   explicit parallel_inference(const parameters& p) {
@@ -40,6 +45,12 @@ class parallel_inference {
                            std::to_string(classes) + " logits each, but there are " + std::to_string(images.size()) +
                            " values and " + std::to_string(result.size()) + " logits");
     }
+    if constexpr (Images == 1) {
+      if (count < workers_.size()) {
+        for (std::size_t image = 0; image < count; ++image) compute_together(images.data(), count, image, result.data());
+        return;
+      }
+    }
     // Equal shares, as large as a workspace takes: each builds the tables once.
     const std::size_t least = (count + Images - 1) / Images;
     const std::size_t shares = std::min(count, (least + workers_.size() - 1) / workers_.size() * workers_.size());
@@ -50,6 +61,22 @@ class parallel_inference {
   }
 
  private:
+  // Each thread makes some rows of what a stage makes, of signals that lie in the first workspace.
+  void compute_together(const value* images, std::size_t count, std::size_t image, logit* result) {
+    constexpr std::size_t least_rows = 2;  // the windows of one more or less overlap its neighbours'
+    model& first = *workers_[0];
+    first.take_in(images, count, image, 1, model::input.each_step ? model::timesteps : 1);
+    for (std::size_t i = 0; i < model::plan.stage_count; ++i) {
+      const auto stage = first.view_of_stage(i, 1, model::timesteps, nullptr);
+      const std::size_t parts = std::clamp<std::size_t>(stage.height / least_rows, 1, workers_.size());
+      pool_->run(parts, [&](std::size_t part, std::size_t worker) {
+        workers_[worker]->compute(
+            i, detail::rows_of(stage, part * stage.height / parts, (part + 1) * stage.height / parts));
+      });
+    }
+    first.hand_out(image, 1, result);
+  }
+
   std::shared_ptr<detail::thread_pool> pool_ = detail::shared_pool();
   std::vector<std::unique_ptr<model>> workers_;
 };
