@@ -3,8 +3,9 @@
 //
 // Forward is look-up: 8 spikes have 256 combinations, so for each byte of channels and each tap of the window there is
 // a table of what they may add to a block of output channels. A pixel then costs one load and one addition of a row for
-// 8 input channels, whatever the firing rate, with no branch; at the usual rates most look-ups hit a few hot rows. One
-// cache line a row and as many bytes of channels at a time as have their tables in the second-level cache.
+// 8 input channels, whatever the firing rate; at the usual rates most look-ups hit a few hot rows. One cache line a row
+// and as many bytes of channels at a time as have their tables in the second-level cache. Each byte of channels has maps
+// of its own, so that neighbouring pixels read neighbouring bytes: once for all windows that share them.
 //
 // The gradient by the weights is sparse: each input channel's spikes become a list of positions in a zero-padded map of
 // the output's gradient, and the sums of all taps stay in registers while the list runs by.
