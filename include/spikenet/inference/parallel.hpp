@@ -17,7 +17,8 @@ namespace spikenet {
 
 // Architecture, Number and Images as of inference; Images is what one thread computes together. With Images = 1, where
 // there are fewer images than threads, all threads compute one image after another together: the shortest time to an
-// answer. All memory is taken by the constructor. The threads are the library's (set_cpu_threads); results do not depend on how many there are.
+// answer. All memory is taken by the constructor. The threads are the library's (set_cpu_threads); results do not depend on
+// how many there are.
 template <class Architecture, class Number = float, std::size_t Images = 64>
 class parallel_inference {
  public:
