@@ -234,10 +234,10 @@ class inference {
   }();
   // Sums of one block of channels over all pixels and timesteps of an image, at least.
   static constexpr std::size_t partial =
-      std::max((std::size_t{256} << 10) / sizeof(sum), largest.pixels * timesteps * 64);
+      std::max((std::size_t{1} << 20) / sizeof(sum), largest.pixels * timesteps * 64);
   struct no_tables {};
   struct tables_type {
-    alignas(64) std::array<sum, (std::size_t{320} << 10) / sizeof(sum)> tables;  // most of a second-level cache
+    alignas(64) std::array<sum, (std::size_t{1280} << 10) / sizeof(sum)> tables;
     alignas(64) std::array<sum, partial> sums;
     std::array<std::uint32_t, largest.entries> taps;
   };

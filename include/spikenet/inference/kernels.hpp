@@ -80,9 +80,11 @@ template <class V, class T>
   using lane = std::remove_cvref_t<decltype(V{}[0])>;
   if constexpr (std::same_as<lane, T>) {
     return load<V>(p);
-#if defined(__AVX2__)  // g++ 12 does this by halves
+#if defined(__AVX2__)  // g++ 12 does this by halves, or number by number
   } else if constexpr (sizeof(V) == 32 && sizeof(lane) == 2 && sizeof(T) == 1) {
     return reinterpret_cast<V>(_mm256_cvtepi8_epi16(load<__m128i>(p)));
+  } else if constexpr (sizeof(V) == 32 && sizeof(lane) == 4 && sizeof(T) == 1) {
+    return reinterpret_cast<V>(_mm256_cvtepi8_epi32(_mm_loadu_si64(p)));
 #endif
   } else {
     typedef T narrow __attribute__((vector_size(sizeof(V) / sizeof(lane) * sizeof(T))));
@@ -104,32 +106,50 @@ template <class T, class V, std::size_t Vectors>
   }
 }
 
-// Spikes or values of Vectors vectors of channels, from `channel` on, of the pixel at `to`.
+// Which of Vectors vectors of channels, from `channel` on, fire.
 template <class Number, class Reset, class V, std::size_t Vectors>
-[[gnu::always_inline]] inline void emit(const stage_view<Number>& s, const V (&sum)[Vectors], V (&membrane)[Vectors],
-                                        std::size_t channel, std::byte* to) {
+[[gnu::always_inline]] inline std::uint64_t fire(const V (&sum)[Vectors], V (&membrane)[Vectors],
+                                                 const typename arithmetic<Number>::neurons& k, std::size_t channel) {
+  using T = typename arithmetic<Number>::sum;
+  std::uint64_t bits = 0;
+  SPIKENET_UNROLL
+  for (std::size_t q = 0; q < Vectors; ++q) {
+    const V spike = arithmetic<Number>::template fire<Reset>(sum[q], membrane[q], k, channel + q * lanes<T>);
+    bits |= std::uint64_t{nonzero_lanes<T>(spike)} << (q * lanes<T>);
+  }
+  return bits;
+}
+
+// The first `count` of `bits`, as bytes.
+[[gnu::always_inline]] inline void store_bits(std::uint64_t bits, std::byte* to, std::size_t count) {
+  SPIKENET_UNROLL
+  for (std::size_t i = 0; i < (count + 7) / 8; ++i) to[i] = static_cast<std::byte>(bits >> (8 * i) & 0xff);
+}
+
+// Spikes or values of Vectors vectors of channels, from `channel` on, of the pixel at `to` and those beside it.
+template <class Number, class Reset, class V, std::size_t Pixels, std::size_t Vectors>
+[[gnu::always_inline]] inline void emit(const stage_view<Number>& s, const V (&sum)[Pixels][Vectors],
+                                        V (&membrane)[Pixels][Vectors], std::size_t channel, std::byte* to) {
   using number = arithmetic<Number>;
   using T = typename number::sum;
-  constexpr std::size_t L = lanes<T>, block = Vectors * L;
+  constexpr std::size_t block = Vectors * lanes<T>;
   static_assert(block % 8 == 0 && block <= 64);
-  if (s.neurons) {
-    std::uint64_t bits = 0;
+  const std::size_t left = s.channels - channel, pixel = s.target_pixel;
+  const auto constants = s.constants;  // for all that the compiler knows, what is stored may be those of s
+  if (s.neurons && left >= block) {
     SPIKENET_UNROLL
-    for (std::size_t q = 0; q < Vectors; ++q) {
-      const V spike = number::template fire<Reset>(sum[q], membrane[q], s.constants, channel + q * L);
-      bits |= std::uint64_t{nonzero_lanes<T>(spike)} << (q * L);
-    }
-    const std::size_t left = s.channels - channel;
-    if (left >= block) {
-      SPIKENET_UNROLL
-      for (std::size_t i = 0; i < block / 8; ++i) to[channel / 8 + i] = static_cast<std::byte>(bits >> (8 * i) & 0xff);
-    } else {
-      bits &= (std::uint64_t{1} << left) - 1;
-      for (std::size_t i = 0; i < (left + 7) / 8; ++i)
-        to[channel / 8 + i] = static_cast<std::byte>(bits >> (8 * i) & 0xff);
+    for (std::size_t p = 0; p < Pixels; ++p)
+      store_bits(fire<Number, Reset>(sum[p], membrane[p], constants, channel), to + p * pixel + channel / 8, block);
+  } else if (s.neurons) {
+    SPIKENET_UNROLL
+    for (std::size_t p = 0; p < Pixels; ++p) {
+      const std::uint64_t bits = fire<Number, Reset>(sum[p], membrane[p], constants, channel);
+      store_bits(bits & ((std::uint64_t{1} << left) - 1), to + p * pixel + channel / 8, left);
     }
   } else {
-    store_lanes(sum, reinterpret_cast<typename number::value*>(to) + channel, std::min(block, s.channels - channel));
+    SPIKENET_UNROLL
+    for (std::size_t p = 0; p < Pixels; ++p)
+      store_lanes(sum[p], reinterpret_cast<typename number::value*>(to + p * pixel) + channel, std::min(block, left));
   }
 }
 
@@ -296,9 +316,7 @@ template <class Number, class Reset, std::size_t Pixels, std::size_t Vectors>
         }
       }
     }
-    SPIKENET_UNROLL
-    for (std::size_t p = 0; p < Pixels; ++p)
-      emit<Number, Reset>(s, sum[p], membrane[p], channel, to + t * s.target_step + p * s.target_pixel);
+    emit<Number, Reset>(s, sum, membrane, channel, to + t * s.target_step);
   }
   if (kept) {
     SPIKENET_UNROLL
@@ -508,22 +526,22 @@ template <class Number, class Reset, std::size_t Vectors>
       std::byte* const to = s.target + image * s.target_image + row * s.target_row;
       for (std::size_t column = 0; column < s.width; ++column) {
         T* const kept = s.membranes ? s.membranes + (row * s.width + column) * s.channels + channel : nullptr;
-        V sum[Vectors], membrane[Vectors];
-        load_membranes(membrane, kept, count);
+        V sum[1][Vectors], membrane[1][Vectors];
+        load_membranes(membrane[0], kept, count);
         for (std::size_t t = 0; t < s.steps; ++t) {
           const T* const sums = sums_of(s.changes ? t : 0, row) + column * block;
           SPIKENET_UNROLL
-          for (std::size_t q = 0; q < Vectors; ++q) sum[q] = load<V>(sums + q * L);
+          for (std::size_t q = 0; q < Vectors; ++q) sum[0][q] = load<V>(sums + q * L);
           for (std::size_t i = 0; i < s.count; ++i) {
             const term_view<Number>& term = s.terms[i];
             if (term.diagonal)
               add_diagonal<Number>(
-                  sum, term, term.source + image * term.image + t * term.step + row * term.row + column * term.column,
+                  sum[0], term, term.source + image * term.image + t * term.step + row * term.row + column * term.column,
                   channel, s.constants);
           }
           emit<Number, Reset>(s, sum, membrane, channel, to + t * s.target_step + column * s.target_pixel);
         }
-        if (kept) store_lanes(membrane, kept, count);
+        if (kept) store_lanes(membrane[0], kept, count);
       }
       for (std::size_t t = 0; t < steps; ++t) start(sums_of(t, row) - extents.margin * block, row_length);
     }
@@ -618,9 +636,7 @@ template <class Number, class Reset, std::size_t Pixels, std::size_t Vectors>
     if (range.ends) {
       std::byte* const to = s.target + image * s.target_image + t * s.target_step + row * s.target_row +
                             column * s.target_pixel;
-      SPIKENET_UNROLL
-      for (std::size_t p = 0; p < Pixels; ++p)
-        emit<Number, Reset>(s, sum[p], membrane[p], channel, to + p * s.target_pixel);
+      emit<Number, Reset>(s, sum, membrane, channel, to);
     } else {
       SPIKENET_UNROLL
       for (std::size_t p = 0; p < Pixels; ++p) {
@@ -638,11 +654,12 @@ void build_tables(const stage_view<Number>& s, const look_up_memory_of<Number>& 
   using T = typename arithmetic<Number>::sum;
   using V = simd<T>;
   constexpr std::size_t L = lanes<T>, block = Vectors * L;
-  T* table = memory.tables.data();
+  T* tables = memory.tables.data();  // of the term
   std::size_t begin = 0;
   for (std::size_t i = 0; i < s.count; ++i) {
     const term_view<Number>& term = s.terms[i];
-    const std::size_t end = begin + entries_of(term);
+    const std::size_t end = begin + entries_of(term), shared = shares_taps(term) ? shared_width : 1;
+    std::size_t table = 0;
     for (std::size_t entry = std::max(begin, range.first); entry < std::min(end, range.last); ++entry) {
       const std::size_t at = entry - begin, down = at / (term.taps * term.pixel);
       const std::size_t tap = at % term.taps, byte = at / term.taps % term.pixel;
@@ -655,9 +672,9 @@ void build_tables(const stage_view<Number>& s, const look_up_memory_of<Number>& 
           store(rows + bit * block + q * L,
                 load_as<V>(weights + bit * s.row_size + q * L));
       }
-      build_table<T, Vectors>(rows, 8, table);
-      table += table_rows * block;
+      build_table<T, Vectors>(rows, 8, tables + start_of_table(table++, shared, block), shared);
     }
+    tables += table * table_rows * block;
     begin = end;
   }
 }

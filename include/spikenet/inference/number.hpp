@@ -102,6 +102,12 @@ struct halves {
   }
   [[gnu::always_inline]] static V joined(const wide& low, const wide& high) noexcept {
     const half parts[2] = {__builtin_convertvector(low, half), __builtin_convertvector(high, half)};
+#if defined(__AVX2__)  // g++ 12 goes by way of memory
+    if constexpr (sizeof(V) == 32) {
+      return reinterpret_cast<V>(
+          _mm256_set_m128i(reinterpret_cast<__m128i>(parts[1]), reinterpret_cast<__m128i>(parts[0])));
+    }
+#endif
     V v;
     std::memcpy(&v, parts, sizeof v);
     return v;

@@ -18,19 +18,29 @@ namespace spikenet::detail {
 // spike) from falling into the same few sets of the caches.
 inline constexpr std::size_t table_rows = 256 + 11;
 
-// table[b] = sum of weights[i] over the bits i of b, in rows of Vectors vectors, for b < 2^bits.
+// Tables of the taps that share a byte (see shared_taps) lie interleaved: first the rows of all of them for byte 0, then
+// those for byte 1. What a byte needs is then in one piece, of which no half of a cache line is for another byte.
+
+// Where table t begins, in elements, among tables of which `taps` one after another are interleaved.
+constexpr std::size_t start_of_table(std::size_t t, std::size_t taps, std::size_t row) {
+  return (t / taps * taps * table_rows + t % taps) * row;
+}
+
+// table[b] = sum of weights[i] over the bits i of b, in rows of Vectors vectors, for b < 2^bits. One of `taps` that are
+// interleaved.
 template <class T, std::size_t Vectors>
-[[gnu::noinline]] void build_table(const T* weights, std::size_t bits, T* table) {
+[[gnu::noinline]] void build_table(const T* weights, std::size_t bits, T* table, std::size_t taps) {
   using V = simd<T>;
   constexpr std::size_t L = lanes<T>, row = Vectors * L;
+  const std::size_t step = taps * row;
   std::fill_n(table, row, T{});
   for (std::size_t bit = 0; bit < bits; ++bit) {
     V w[Vectors];
     SPIKENET_UNROLL
     for (std::size_t q = 0; q < Vectors; ++q) w[q] = load<V>(weights + bit * row + q * L);
     const T* from = table;
-    T* to = table + (row << bit);
-    for (T* const end = to + (row << bit); to != end; from += row, to += row) {
+    T* to = table + (step << bit);
+    for (T* const end = to + (step << bit); to != end; from += step, to += step) {
       SPIKENET_UNROLL
       for (std::size_t q = 0; q < Vectors; ++q) store(to + q * L, load<V>(from + q * L) + w[q]);
     }
@@ -60,24 +70,24 @@ constexpr std::size_t shared_taps(std::size_t kernel, std::size_t stride, std::s
   return stride == 1 && dilation == 1 ? kernel : 1;
 }
 
-// sum[p] += over the tables t: tables[t][x[p * step + taps[t]]], in rows of Vectors vectors. Taps tables after another
-// are for bytes at a distance of step: taps[t + 1] = taps[t] + step. Where these have no spike for any of the pixels,
+// sum[p] += over the tables t: tables[t][x[p * step + taps[t]]], in rows of Vectors vectors. Taps tables after another,
+// interleaved, are for bytes at a distance of step: taps[t + 1] = taps[t] + step. Where these have no spike for any of the pixels,
 // which is so in the empty parts of maps, they are left out: all rows would be 0. Reads up to 7 bytes beyond the last.
 template <std::size_t Taps, class T, class V, std::size_t Pixels, std::size_t Vectors>
 [[gnu::always_inline]] inline void add_look_ups(V (&sum)[Pixels][Vectors], const std::uint8_t* x, std::size_t step,
                                                 std::span<const std::uint32_t> taps, const T* tables) {
-  constexpr std::size_t L = lanes<T>, row = Vectors * L, table = table_rows * row, bytes = Pixels + Taps - 1;
-  for (std::size_t i = 0; i < taps.size(); i += Taps, tables += Taps * table) {
+  constexpr std::size_t L = lanes<T>, row = Vectors * L, bytes = Pixels + Taps - 1;
+  for (std::size_t i = 0; i < taps.size(); i += Taps, tables += Taps * table_rows * row) {
     const std::uint8_t* const at = x + taps[i];
     if (Taps > 1 && all_silent(at, (bytes - 1) * step + 1)) continue;
     SPIKENET_UNROLL
     for (std::size_t j = 0; j < bytes; ++j) {
-      const T* const entry = tables + at[j * step] * row;
+      const T* const entry = tables + at[j * step] * (Taps * row);
       SPIKENET_UNROLL
       for (std::size_t t = 0; t < Taps; ++t) {
         if (t > j || j - t >= Pixels) continue;
         SPIKENET_UNROLL
-        for (std::size_t q = 0; q < Vectors; ++q) sum[j - t][q] += load<V>(entry + t * table + q * L);
+        for (std::size_t q = 0; q < Vectors; ++q) sum[j - t][q] += load<V>(entry + t * row + q * L);
       }
     }
   }

@@ -288,10 +288,11 @@ class spike_convolution {
       T* const own_sums = slices > 1 ? sums + worker * chunk_items * out_pixels * block : nullptr;
       for (std::size_t slice = 0; slice < slices; ++slice) {
         const std::size_t begin = slice * slice_bytes, end = std::min(group_bytes, begin + slice_bytes);
-        T* table = own_tables;
-        for (std::size_t byte = begin; byte < end; ++byte) {
-          for (std::size_t tap = 0; tap < taps; ++tap, row += 8 * block, table += table_size)
-            build_table<T, vectors>(row, bits_of(byte), table);
+        for (std::size_t byte = begin, table = 0; byte < end; ++byte) {
+          for (std::size_t tap = 0; tap < taps; ++tap, row += 8 * block, ++table) {
+            build_table<T, vectors>(row, bits_of(byte), own_tables + start_of_table(table, forward_taps, block),
+                                    forward_taps);
+          }
         }
         look_up_slice<T> work{planes + ((group * group_bytes + begin) * items + first) * padded_pixels,
                               G::stride,
