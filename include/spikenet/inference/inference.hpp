@@ -190,28 +190,51 @@ class inference {
 
   static constexpr auto layout = detail::lay_out(plan, sizeof(held_value), Images, timesteps);
 
-  static constexpr detail::event_extents events_of(const detail::planned_stage& stage) {
+  // How a stage is computed: by tables, or else by events where possible, or else by rows; see inference/kernels.hpp.
+  struct way {
+    bool by_tables = false;
+    detail::event_extents events;
+  };
+
+  static constexpr way way_of(const detail::planned_stage& stage) {
     const detail::planned_signal& target = plan.signals[stage.target];
-    detail::event_extents e;
+    // For fewer sums than two for each row of a table, and a single image, events are faster.
+    const bool worth_it = Images > 1 || (detail::has_simd && stage.changes &&
+                                         target.pixels() * timesteps >= 2 * detail::table_rows);
+    way w{worth_it && stage.kind != detail::planned_stage::kind_type::average, {}};
     for (std::size_t i = stage.first_term; i < stage.first_term + stage.terms; ++i) {
       const detail::planned_term& term = plan.terms[i];
       const detail::planned_signal& source = plan.signals[term.source];
+      w.by_tables = w.by_tables && source.spikes;
       if (term.diagonal) continue;
-      e.possible = e.possible && source.spikes;
-      e.add(term.kernel_height, term.kernel_width, term.stride, term.dilation, target.width, source.pixel_size());
+      w.events.possible = w.events.possible && source.spikes;
+      w.events.add(term.kernel_height, term.kernel_width, term.stride, term.dilation, target.width, source.pixel_size());
     }
-    e.possible = e.possible && e.list > 0 && target.pixels() > 1;
-    return e;
+    w.events.possible = w.events.possible && w.events.list > 0 && target.pixels() > 1;
+    return w;
   }
+  static constexpr auto ways = [] {
+    std::array<way, plan.stages.size()> all{};
+    for (std::size_t i = 0; i < plan.stage_count; ++i) all[i] = way_of(plan.stages[i]);
+    return all;
+  }();
 
-  // Of all stages: output pixels, bytes of spikes in the windows of a sum, spikes on a list, sums in memory by events.
+  // Tables take the memory that is best for many images at a time: most of their rows are seldom read, so it may be more
+  // than a second-level cache. For one image, what is built for it alone must stay near.
+  static constexpr std::size_t most_tables = (std::size_t{Images > 1 ? 1280 : 320} << 10) / sizeof(sum);
+  static constexpr std::size_t most_sums = (std::size_t{Images > 1 ? 1024 : 0} << 10) / sizeof(sum);
+
+  // The most that a stage takes of each kind of memory.
   struct extents {
-    std::size_t pixels = 1, entries = 1, list = 1, event_sums = 0;
+    std::size_t list = 1;                             // spikes
+    std::size_t event_sums = 0;                       // by events
+    std::size_t entries = 0, tables = 0, sums = 0;  // by tables
   };
   static constexpr extents largest = [] {
     extents e;
     for (std::size_t i = 0; i < plan.stage_count; ++i) {
       const detail::planned_stage& stage = plan.stages[i];
+      const detail::planned_signal& target = plan.signals[stage.target];
       std::size_t entries = 0;
       for (std::size_t j = stage.first_term; j < stage.first_term + stage.terms; ++j) {
         const detail::planned_term& term = plan.terms[j];
@@ -220,28 +243,29 @@ class inference {
         if (plan.signals[term.source].spikes) e.list = std::max(e.list, rows);
         entries += rows / 8;
       }
-      const detail::planned_signal& target = plan.signals[stage.target];
-      e.pixels = std::max(e.pixels, target.pixels());
-      e.entries = std::max(e.entries, entries);
-      if (const detail::event_extents events = events_of(stage); events.possible) {
+      if (ways[i].by_tables) {
+        const std::size_t block = detail::widest_block<sum>(stage.row_size, detail::vectors_of_tables);
+        const std::size_t values = entries * detail::table_rows * block;
+        e.entries = std::max(e.entries, entries);
+        e.tables = std::max(e.tables, std::min(most_tables, values));
+        if (values > most_tables) e.sums = std::max({e.sums, most_sums, target.pixels() * timesteps * block});
+      }
+      if (const detail::event_extents& events = ways[i].events; events.possible) {
         e.list = std::max(e.list, events.list);
-        e.event_sums = std::max(e.event_sums, (stage.changes ? timesteps : 1) * events.rows *
-                                                  (target.width + 2 * events.margin) *
-                                                  detail::widest_block<sum>(stage.row_size));
+        e.event_sums = std::max(
+            e.event_sums, (stage.changes ? timesteps : 1) * events.rows * (target.width + 2 * events.margin) *
+                              detail::widest_block<sum>(stage.row_size, detail::vectors_of_rows<sum>));
       }
     }
     return e;
   }();
-  // Sums of one block of channels over all pixels and timesteps of an image, at least.
-  static constexpr std::size_t partial =
-      std::max((std::size_t{1} << 20) / sizeof(sum), largest.pixels * timesteps * 64);
   struct no_tables {};
   struct tables_type {
-    alignas(64) std::array<sum, (std::size_t{1280} << 10) / sizeof(sum)> tables;
-    alignas(64) std::array<sum, partial> sums;
+    alignas(64) std::array<sum, largest.tables> tables;
+    alignas(64) std::array<sum, largest.sums> sums;
     std::array<std::uint32_t, largest.entries> taps;
   };
-  using tables = std::conditional_t<(Images > 1), tables_type, no_tables>;
+  using tables = std::conditional_t<(largest.entries > 0), tables_type, no_tables>;
 
   std::byte* at(std::size_t signal) noexcept { return memory_.data() + layout.offset[signal]; }
 
@@ -351,9 +375,9 @@ class inference {
     if (stage.kind == detail::planned_stage::kind_type::average) {
       detail::run_average(v);
     } else if (has_soft_reset && stage.soft_reset) {
-      if constexpr (has_soft_reset) run_sum<soft_reset>(v, events_of(stage));
+      if constexpr (has_soft_reset) run_sum<soft_reset>(v, ways[i]);
     } else {
-      run_sum<hard_reset>(v, events_of(stage));
+      run_sum<hard_reset>(v, ways[i]);
     }
   }
 
@@ -369,18 +393,17 @@ class inference {
   }();
 
   template <class Reset>
-  void run_sum(const detail::stage_view<Number>& v, const detail::event_extents& events) noexcept {
-    if constexpr (Images > 1) {
-      const bool only_spikes = std::all_of(v.terms.begin(), v.terms.begin() + v.count,
-                                           [](const detail::term_view<Number>& term) { return term.spikes; });
-      if (only_spikes && !v.membranes) {
+  void run_sum(const detail::stage_view<Number>& v, const way& by) noexcept {
+    if constexpr (largest.entries > 0) {
+      // One step of one image is too little for the tables of many.
+      if (by.by_tables && (Images == 1 || !v.membranes)) {
         detail::run_stage_by_tables<Number, Reset>(v, {tables_.tables, tables_.sums, tables_.taps.data()});
         return;
       }
     }
     if constexpr (detail::has_simd) {
-      if (events.possible) {
-        detail::run_stage_by_events<Number, Reset>(v, events, list_.data(), event_sums_.data());
+      if (by.events.possible) {
+        detail::run_stage_by_events<Number, Reset>(v, by.events, list_.data(), event_sums_.data());
         return;
       }
     }

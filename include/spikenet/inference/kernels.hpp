@@ -3,7 +3,8 @@
 //   events  each spike of a map is added to the sums of all windows that it is in; those of a few rows are in memory.
 //           For convolutions without gaps, and where a store takes a vector: by single numbers, rows take fewer
 //   rows    the spikes of a window become a list, and the rows of weights on it are added
-//   tables  look-up, as in training (backend/cpu/look_up.hpp): faster where many pixels share the tables
+//   tables  look-up, as in training (backend/cpu/look_up.hpp): faster where many pixels share the tables, of many images
+//           or of a large map
 //
 // Each computes a neuron's sums of all timesteps before it walks through them, so that membranes are in memory only
 // where they must outlive the call.
@@ -196,13 +197,46 @@ inline std::size_t list_spikes(const std::uint8_t* bytes, std::size_t size, std:
   return count;
 }
 
-// Membranes of Vectors vectors of channels, of which the first `count` are in memory; none are: all 0.
-template <class T, class V, std::size_t Vectors>
-[[gnu::always_inline]] inline void load_membranes(V (&membrane)[Vectors], const T* from, std::size_t count) noexcept {
-  V start[Vectors]{};  // membrane must not have an address
-  if (from) std::memcpy(start, from, count * sizeof(T));
-  SPIKENET_UNROLL
-  for (std::size_t q = 0; q < Vectors; ++q) membrane[q] = start[q];
+// Where the membranes are that belong to vectors of channels from `channel` on, of neighbouring pixels; only so many of
+// the channels are in memory. Where none are, the membranes start at 0 and are forgotten.
+template <class T>
+struct kept_membranes {
+  T* at;  // or null
+  std::size_t pixel, count;
+
+  template <class V, std::size_t Pixels, std::size_t Vectors>
+  [[gnu::always_inline]] void load_into(V (&membrane)[Pixels][Vectors]) const noexcept {
+    if (!at) {
+      SPIKENET_UNROLL
+      for (std::size_t p = 0; p < Pixels; ++p) {
+        SPIKENET_UNROLL
+        for (std::size_t q = 0; q < Vectors; ++q) membrane[p][q] = V{};
+      }
+      return;
+    }
+    SPIKENET_UNROLL
+    for (std::size_t p = 0; p < Pixels; ++p) {
+      V start[Vectors]{};  // membrane must not have an address
+      std::memcpy(start, at + p * pixel, count * sizeof(T));
+      SPIKENET_UNROLL
+      for (std::size_t q = 0; q < Vectors; ++q) membrane[p][q] = start[q];
+    }
+  }
+
+  template <class V, std::size_t Pixels, std::size_t Vectors>
+  [[gnu::always_inline]] void store_from(const V (&membrane)[Pixels][Vectors]) const noexcept {
+    if (!at) return;
+    SPIKENET_UNROLL
+    for (std::size_t p = 0; p < Pixels; ++p) store_lanes(membrane[p], at + p * pixel, count);
+  }
+};
+
+template <class Number>
+kept_membranes<typename arithmetic<Number>::sum> membranes_of(const stage_view<Number>& s, std::size_t row,
+                                                              std::size_t column, std::size_t channel,
+                                                              std::size_t block) noexcept {
+  return {s.membranes ? s.membranes + (row * s.width + column) * s.channels + channel : nullptr, s.channels,
+          std::min(block, s.channels - channel)};
 }
 
 // sum += the rows of weights that the spikes of a window select.
@@ -271,13 +305,9 @@ template <class Number, class Reset, std::size_t Pixels, std::size_t Vectors>
   using T = typename arithmetic<Number>::sum;
   using V = simd<T>;
   constexpr std::size_t L = lanes<T>, block = Vectors * L;
-  V sum[Pixels][Vectors]{}, membrane[Pixels][Vectors]{};
-  T* const kept = s.membranes ? s.membranes + (row * s.width + column) * s.channels + channel : nullptr;
-  const std::size_t count = std::min(block, s.channels - channel);
-  if (kept) {
-    SPIKENET_UNROLL
-    for (std::size_t p = 0; p < Pixels; ++p) load_membranes(membrane[p], kept + p * s.channels, count);
-  }
+  V sum[Pixels][Vectors]{}, membrane[Pixels][Vectors];
+  const auto kept = membranes_of(s, row, column, channel, block);
+  kept.load_into(membrane);
   std::byte* const to = s.target + image * s.target_image + row * s.target_row + column * s.target_pixel;
   for (std::size_t t = 0; t < s.steps; ++t) {
     if (t == 0 || s.changes) {
@@ -318,10 +348,7 @@ template <class Number, class Reset, std::size_t Pixels, std::size_t Vectors>
     }
     emit<Number, Reset>(s, sum, membrane, channel, to + t * s.target_step);
   }
-  if (kept) {
-    SPIKENET_UNROLL
-    for (std::size_t p = 0; p < Pixels; ++p) store_lanes(membrane[p], kept + p * s.channels, count);
-  }
+  kept.store_from(membrane);
 }
 
 template <class Number, class Reset, std::size_t Pixels, std::size_t Vectors>
@@ -360,10 +387,10 @@ template <class T>
 inline constexpr std::size_t vectors_of_rows =
     std::max(std::max<std::size_t>(1, 8 / lanes<T>), std::min<std::size_t>(has_simd ? 8 : 2, 64 / lanes<T>));
 
-// The widest of these blocks, in channels.
+// The widest of the blocks of at most so many vectors, in channels.
 template <class T>
-constexpr std::size_t widest_block(std::size_t row_size) {
-  return std::min(vectors_of_rows<T> * lanes<T>,
+constexpr std::size_t widest_block(std::size_t row_size, std::size_t vectors) {
+  return std::min(vectors * lanes<T>,
                   std::max<std::size_t>(8, lanes<T> * std::bit_ceil((row_size + lanes<T> - 1) / lanes<T>)));
 }
 
@@ -496,7 +523,6 @@ template <class Number, class Reset, std::size_t Vectors>
   using V = simd<T>;
   constexpr std::size_t L = lanes<T>, block = Vectors * L;
   const std::size_t row_length = (s.width + 2 * extents.margin) * block, steps = s.changes ? s.steps : 1;
-  const std::size_t count = std::min(block, s.channels - channel);
   V bias[Vectors];
   SPIKENET_UNROLL
   for (std::size_t q = 0; q < Vectors; ++q) bias[q] = load<V>(s.biases + channel + q * L);
@@ -525,9 +551,9 @@ template <class Number, class Reset, std::size_t Vectors>
       }
       std::byte* const to = s.target + image * s.target_image + row * s.target_row;
       for (std::size_t column = 0; column < s.width; ++column) {
-        T* const kept = s.membranes ? s.membranes + (row * s.width + column) * s.channels + channel : nullptr;
+        const auto kept = membranes_of(s, row, column, channel, block);
         V sum[1][Vectors], membrane[1][Vectors];
-        load_membranes(membrane[0], kept, count);
+        kept.load_into(membrane);
         for (std::size_t t = 0; t < s.steps; ++t) {
           const T* const sums = sums_of(s.changes ? t : 0, row) + column * block;
           SPIKENET_UNROLL
@@ -541,7 +567,7 @@ template <class Number, class Reset, std::size_t Vectors>
           }
           emit<Number, Reset>(s, sum, membrane, channel, to + t * s.target_step + column * s.target_pixel);
         }
-        if (kept) store_lanes(membrane[0], kept, count);
+        kept.store_from(membrane);
       }
       for (std::size_t t = 0; t < steps; ++t) start(sums_of(t, row) - extents.margin * block, row_length);
     }
@@ -572,11 +598,14 @@ std::size_t entries_of(const term_view<Number>& term) {
   return term.diagonal ? 0 : term.runs_down * term.taps * term.pixel;
 }
 
+// A row of a table is one cache line at most.
+inline constexpr std::size_t vectors_of_tables = std::max<std::size_t>(1, 64 / simd_bytes);
+
 // Their tables and where they apply; whoever runs them owns the memory.
 template <class T>
 struct look_up_memory {
   std::span<T> tables;
-  std::span<T> partial;           // sums over the slices so far
+  std::span<T> partial;           // sums over the slices so far, where there is more than one: of an image at least
   std::uint32_t* taps = nullptr;  // [entries]: bytes from the window's first one
 };
 
@@ -599,6 +628,8 @@ template <class Number, class Reset, std::size_t Pixels, std::size_t Vectors>
   constexpr std::size_t L = lanes<T>, block = Vectors * L;
   const std::size_t pixels = s.height * s.width, pixel = row * s.width + column;
   V sum[Pixels][Vectors]{}, membrane[Pixels][Vectors]{};
+  const auto kept = membranes_of(s, row, column, channel, block);
+  if (range.ends) kept.load_into(membrane);
   for (std::size_t t = 0; t < s.steps; ++t) {
     T* const partial = memory.partial.data() + (((image - range.first_image) * s.steps + t) * pixels + pixel) * block;
     SPIKENET_UNROLL
@@ -645,6 +676,7 @@ template <class Number, class Reset, std::size_t Pixels, std::size_t Vectors>
       }
     }
   }
+  if (range.ends) kept.store_from(membrane);
 }
 
 // The tables of the entries in a range, for one block of channels.
@@ -731,7 +763,7 @@ template <class Number, class Reset, std::size_t Vectors>
   }
 }
 
-// All sources must be spikes; the membranes start at 0.
+// All sources must be spikes.
 template <class Number, class Reset>
 void run_stage_by_tables(const stage_view<Number>& s, const look_up_memory_of<Number>& memory) {
   using T = typename arithmetic<Number>::sum;
@@ -746,8 +778,7 @@ void run_stage_by_tables(const stage_view<Number>& s, const look_up_memory_of<Nu
       }
     }
   }
-  constexpr std::size_t line = 64;  // a row of a table is one cache line at most
-  for_blocks<T, std::max<std::size_t>(1, line / simd_bytes)>(s.row_size, [&]<std::size_t Vectors>(std::size_t channel) {
+  for_blocks<T, vectors_of_tables>(s.row_size, [&]<std::size_t Vectors>(std::size_t channel) {
     run_look_ups<Number, Reset, Vectors>(s, memory, entries, channel);
   });
 }
