@@ -99,7 +99,12 @@ using windows = network<Backend, timesteps<2>, image<1, 13, 12>, conv2d<8, 3>, t
                         conv2d<8, 5, stride<2>, padding<1>>, tdbn<>, lif<>, conv2d<8, 1, stride<2>>, tdbn<>, lif<>,
                         conv2d<8, 2, stride<3>, padding<1>>, tdbn<>, lif<>, flatten, linear<5>>;
 
+// Maps so large that even one image has tables: of the identity's block more than are kept at a time.
+template <class Backend>
+using large_maps = network<Backend, timesteps<3>, image<1, 15, 13>, conv2d<20, 3>, tdbn<>, lif<>, basic_block<20>,
+                           conv2d<5, 3, stride<2>>, tdbn<>, lif<soft_reset>, global_avg_pool, linear<5>>;
+
 }  // namespace networks
-using networks::mixed, networks::unusual, networks::windows;
+using networks::mixed, networks::unusual, networks::windows, networks::large_maps;
 
 }  // namespace test
