@@ -59,7 +59,7 @@ struct fired_layer {
 
 // Architecture: of the library's layers, network<...>::architecture or written out; Number: float or double.
 // Images: how many are computed together. 1 is for the shortest time from an image to its answer and for little memory;
-// some tens are for many images a second, by tables as large as a second-level cache. More than one thread: see
+// some tens are for many images a second, with up to 2 MB of tables and sums. More than one thread: see
 // inference/parallel.hpp.
 //
 // An object is workspace and a reference to its parameters, which must live as long. Calls change the workspace only,
@@ -198,7 +198,7 @@ class inference {
 
   static constexpr way way_of(const detail::planned_stage& stage) {
     const detail::planned_signal& target = plan.signals[stage.target];
-    // For fewer sums than two for each row of a table, and a single image, events are faster.
+    // Where one image has fewer than two sums for each row of a table, to build it costs what it saves.
     const bool worth_it = Images > 1 || (detail::has_simd && stage.changes &&
                                          target.pixels() * timesteps >= 2 * detail::table_rows);
     way w{worth_it && stage.kind != detail::planned_stage::kind_type::average, {}};
