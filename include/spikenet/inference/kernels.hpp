@@ -631,7 +631,9 @@ template <class Number, class Reset, std::size_t Pixels, std::size_t Vectors>
   const auto kept = membranes_of(s, row, column, channel, block);
   if (range.ends) kept.load_into(membrane);
   for (std::size_t t = 0; t < s.steps; ++t) {
-    T* const partial = memory.partial.data() + (((image - range.first_image) * s.steps + t) * pixels + pixel) * block;
+    T* partial = nullptr;  // there is none where one slice is all
+    if (!range.starts || !range.ends)
+      partial = memory.partial.data() + (((image - range.first_image) * s.steps + t) * pixels + pixel) * block;
     SPIKENET_UNROLL
     for (std::size_t p = 0; p < Pixels; ++p) {
       SPIKENET_UNROLL
