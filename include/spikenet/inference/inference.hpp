@@ -226,8 +226,8 @@ class inference {
 
   // The most that a stage takes of each kind of memory.
   struct extents {
-    std::size_t list = 1;                             // spikes
-    std::size_t event_sums = 0;                       // by events
+    std::size_t list = 1;                           // spikes
+    std::size_t event_sums = 0;                     // by events
     std::size_t entries = 0, tables = 0, sums = 0;  // by tables
   };
   static constexpr extents largest = [] {
