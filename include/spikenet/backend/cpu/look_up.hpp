@@ -71,8 +71,9 @@ constexpr std::size_t shared_taps(std::size_t kernel, std::size_t stride, std::s
 }
 
 // sum[p] += over the tables t: tables[t][x[p * step + taps[t]]], in rows of Vectors vectors. Taps tables after another,
-// interleaved, are for bytes at a distance of step: taps[t + 1] = taps[t] + step. Where these have no spike for any of the pixels,
-// which is so in the empty parts of maps, they are left out: all rows would be 0. Reads up to 7 bytes beyond the last.
+// interleaved, are for bytes at a distance of step: taps[t + 1] = taps[t] + step. Where these have no spike for any of the
+// pixels, which is so in the empty parts of maps, they are left out: all rows would be 0. Reads up to 7 bytes beyond the
+// last.
 template <std::size_t Taps, class T, class V, std::size_t Pixels, std::size_t Vectors>
 [[gnu::always_inline]] inline void add_look_ups(V (&sum)[Pixels][Vectors], const std::uint8_t* x, std::size_t step,
                                                 std::span<const std::uint32_t> taps, const T* tables) {
