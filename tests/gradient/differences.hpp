@@ -1,7 +1,9 @@
-// Every backward pass against central differences, in double. The neurons emit a ramp instead of a step (see
+// Backward passes against central differences, in double. The neurons emit a ramp instead of a step (see
 // neuron/surrogate.hpp): its derivative is the rectangular surrogate, so that time, reset and surrogate are checked at
 // once. Where a neuron's ramp changes side between the two evaluations of a difference, the difference means nothing:
 // such coordinates are left out, counted, and must be few.
+#pragma once
+
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
@@ -13,8 +15,6 @@
 #include <vector>
 
 #include "catch.hpp"
-
-namespace {
 
 using namespace spikenet;
 
@@ -101,7 +101,7 @@ outcome compare_with_differences(std::size_t batch, std::size_t most, std::size_
   return result;
 }
 
-void require_agreement(const outcome& o) {
+inline void require_agreement(const outcome& o) {
   CAPTURE(o.worst_error, o.largest_gradient, o.coordinates, o.left_out);
   REQUIRE(o.largest_gradient > 1e-4);
   CHECK(o.worst_error <= 1e-6 * o.largest_gradient);
@@ -112,69 +112,3 @@ template <class Backend, std::size_t T, class Input, class... Layers>
 using net_of = network<Backend, timesteps<T>, Input, Layers...>;
 using fused = cpu<double>;
 using plain = cpu<double, one_by_one>;
-
-}  // namespace
-
-TEST_CASE("linear") {
-  using net = net_of<fused, 1, image<1, 2, 3>, flatten, linear<5>, linear<4, without_bias>>;
-  require_agreement(compare_with_differences<net>(3, 100, 0));
-  require_agreement(compare_with_differences<net>(3, 100, 0, mean_squared_error{}));
-}
-
-TEST_CASE("convolution") {
-  using net = net_of<fused, 1, image<2, 9, 7>, conv2d<4, 3, stride<2>, with_bias>,
-                     conv2d<6, 3, groups<2>, dilation<2>, padding<1>>, conv2d<3, 2, padding<1>>, flatten, linear<3>>;
-  require_agreement(compare_with_differences<net>(3, 100, 0));
-}
-
-TEST_CASE("pooling") {
-  using net = net_of<fused, 1, image<2, 7, 8>, conv2d<3, 3>, avg_pool2d<3, stride<2>>, conv2d<5, 2>, global_avg_pool,
-                     linear<3>>;
-  require_agreement(compare_with_differences<net>(3, 100, 0));
-}
-
-TEST_CASE("tdBN") {
-  using net = net_of<fused, 2, image<1, 6, 5>, conv2d<3, 3>, tdbn<>, conv2d<4, 3>, tdbn<2>, global_avg_pool, linear<3>>;
-  require_agreement(compare_with_differences<net>(4, 100, 0));
-}
-
-TEST_CASE("LIF, hard reset") {
-  using net = net_of<fused, 4, image<1, 2, 3>, flatten, linear<8>, named<"spike1", lif<ramp>>, linear<7>,
-                     named<"spike2", lif<ramp>>, linear<4>>;
-  require_agreement(compare_with_differences<net>(5, 100, 2));
-}
-
-TEST_CASE("LIF, soft reset") {
-  using net = net_of<fused, 4, image<1, 2, 3>, flatten, linear<8>, named<"spike1", lif<ramp, soft_reset>>, linear<7>,
-                     named<"spike2", lif<ramp, soft_reset>>, linear<4>>;
-  require_agreement(compare_with_differences<net>(5, 100, 2));
-}
-
-TEST_CASE("LIF as the readout, over frames that change with time") {
-  using net = net_of<fused, 5, frames<2, 2, 2>, flatten, linear<8>, named<"spike1", lif<ramp>>, linear<4>,
-                     named<"spike2", lif<ramp>>>;
-  require_agreement(compare_with_differences<net>(5, 100, 2, mean_squared_error{}));
-}
-
-TEMPLATE_TEST_CASE("tdBN and LIF", "", fused, plain) {
-  using net = net_of<TestType, 3, image<1, 5, 4>, conv2d<3, 3>, tdbn<>, named<"spike1", lif<ramp>>, conv2d<4, 3>,
-                     tdbn<>, named<"spike2", lif<ramp, soft_reset>>, global_avg_pool, linear<3>>;
-  require_agreement(compare_with_differences<net>(3, 60, 2));
-}
-
-TEMPLATE_TEST_CASE("residual blocks: identity, projection and normalised shortcuts", "", fused, plain) {
-  using net = net_of<TestType, 3, image<1, 6, 5>, conv2d<3, 3>, tdbn<>, named<"spike", lif<ramp>>, basic_block<3, ramp>,
-                     basic_block<4, stride<2>, ramp>, basic_block<4, normalised_shortcut, ramp, soft_reset>,
-                     global_avg_pool, linear<3>>;
-  require_agreement(compare_with_differences<net>(3, 25, 7));
-}
-
-TEMPLATE_TEST_CASE("a residual block on what is the same at every timestep", "", fused, plain) {
-  using net = net_of<TestType, 3, image<1, 5, 5>, conv2d<3, 3>, basic_block<3, ramp>, global_avg_pool, linear<3>>;
-  require_agreement(compare_with_differences<net>(3, 40, 2));
-}
-
-TEMPLATE_TEST_CASE("a whole deep spiking residual network", "", fused, plain) {
-  using net = dsrn<TestType, 2, 2, image<1, 8, 8>, classes<4>, stem<3>, ramp, mean_spikes>;
-  require_agreement(compare_with_differences<net>(3, 4, 19));
-}
