@@ -110,7 +110,9 @@ class inference {
   }
 
   // Of `count` images: images [N, C, H, W], or [T, N, C, H, W]; result [N, classes].
-  void logits(const value* images, std::size_t count, logit* result) noexcept { logits(images, count, 0, count, result); }
+  void logits(const value* images, std::size_t count, logit* result) noexcept {
+    logits(images, count, 0, count, result);
+  }
 
   // The same, and shows every layer of neurons to observer(const fired_layer&).
   template <class Observer>
@@ -199,8 +201,8 @@ class inference {
   static constexpr way way_of(const detail::planned_stage& stage) {
     const detail::planned_signal& target = plan.signals[stage.target];
     // Where one image has fewer than two sums for each row of a table, to build it costs what it saves.
-    const bool worth_it = Images > 1 || (detail::has_simd && stage.changes &&
-                                         target.pixels() * timesteps >= 2 * detail::table_rows);
+    const bool worth_it =
+        Images > 1 || (detail::has_simd && stage.changes && target.pixels() * timesteps >= 2 * detail::table_rows);
     way w{worth_it && stage.kind != detail::planned_stage::kind_type::average, {}};
     for (std::size_t i = stage.first_term; i < stage.first_term + stage.terms; ++i) {
       const detail::planned_term& term = plan.terms[i];
@@ -208,7 +210,8 @@ class inference {
       w.by_tables = w.by_tables && source.spikes;
       if (term.diagonal) continue;
       w.events.possible = w.events.possible && source.spikes;
-      w.events.add(term.kernel_height, term.kernel_width, term.stride, term.dilation, target.width, source.pixel_size());
+      w.events.add(term.kernel_height, term.kernel_width, term.stride, term.dilation, target.width,
+                   source.pixel_size());
     }
     w.events.possible = w.events.possible && w.events.list > 0 && target.pixels() > 1;
     return w;
@@ -219,8 +222,8 @@ class inference {
     return all;
   }();
 
-  // Tables take the memory that is best for many images at a time: most of their rows are seldom read, so it may be more
-  // than a second-level cache. For one image, what is built for it alone must stay near.
+  // Tables take the memory that is best for many images at a time: most of their rows are seldom read, so it may be
+  // more than a second-level cache. For one image, what is built for it alone must stay near.
   static constexpr std::size_t most_tables = (std::size_t{Images > 1 ? 1280 : 320} << 10) / sizeof(sum);
   static constexpr std::size_t most_sums = (std::size_t{Images > 1 ? 1024 : 0} << 10) / sizeof(sum);
 
@@ -252,9 +255,9 @@ class inference {
       }
       if (const detail::event_extents& events = ways[i].events; events.possible) {
         e.list = std::max(e.list, events.list);
-        e.event_sums = std::max(
-            e.event_sums, (stage.changes ? timesteps : 1) * events.rows * (target.width + 2 * events.margin) *
-                              detail::widest_block<sum>(stage.row_size, detail::vectors_of_rows<sum>));
+        e.event_sums =
+            std::max(e.event_sums, (stage.changes ? timesteps : 1) * events.rows * (target.width + 2 * events.margin) *
+                                       detail::widest_block<sum>(stage.row_size, detail::vectors_of_rows<sum>));
       }
     }
     return e;
@@ -269,7 +272,9 @@ class inference {
 
   std::byte* at(std::size_t signal) noexcept { return memory_.data() + layout.offset[signal]; }
 
-  static constexpr std::size_t element_size(const detail::planned_signal& s) { return s.spikes ? 1 : sizeof(held_value); }
+  static constexpr std::size_t element_size(const detail::planned_signal& s) {
+    return s.spikes ? 1 : sizeof(held_value);
+  }
   static constexpr std::size_t pixel_bytes(const detail::planned_signal& s) { return s.pixel_size() * element_size(s); }
   static constexpr std::size_t row_bytes(const detail::planned_signal& s) {
     return (s.width + 2 * s.border) * pixel_bytes(s);
@@ -283,18 +288,27 @@ class inference {
     for (std::size_t n = 0; n < images; ++n) std::memset(at(signal) + n * layout.image[signal], 0, steps * item);
   }
 
-  void take_in(const value* images, std::size_t count, std::size_t first, std::size_t size, std::size_t steps) noexcept {
+  void take_in(const value* images, std::size_t count, std::size_t first, std::size_t size,
+               std::size_t steps) noexcept {
     clear(0, size, steps);
-    constexpr std::size_t pixels = height * width;
+    constexpr std::size_t most = std::min<std::size_t>(width, 64);  // pixels at a time
+    const auto take = parameters_->constants.taker();               // a copy, which no image can alias
+    std::array<value, most> plane;
+    std::array<held_value, most * channels> pixels;
     for (std::size_t n = 0; n < size; ++n) {
       for (std::size_t t = 0; t < steps; ++t) {
         const value* const from = images + (t * count + first + n) * frame_size;
-        std::byte* const to = at(0) + n * layout.image[0] + t * layout.step[0] + input.border * (row_bytes(input) + pixel_bytes(input));
+        std::byte* const to =
+            at(0) + n * layout.image[0] + t * layout.step[0] + input.border * (row_bytes(input) + pixel_bytes(input));
         for (std::size_t row = 0; row < height; ++row) {
-          auto* pixel = reinterpret_cast<held_value*>(to + row * row_bytes(input));
-          for (std::size_t column = 0; column < width; ++column) {
-            for (std::size_t c = 0; c < channels; ++c)
-              *pixel++ = parameters_->constants.take(c, from[c * pixels + row * width + column]);
+          for (std::size_t column = 0; column < width; column += most) {
+            const std::size_t some = std::min(most, width - column);
+            for (std::size_t c = 0; c < channels; ++c) {
+              std::memcpy(plane.data(), from + (c * height + row) * width + column, some * sizeof(value));
+              for (std::size_t i = 0; i < some; ++i) pixels[i * channels + c] = take(c, plane[i]);
+            }
+            std::memcpy(to + row * row_bytes(input) + column * pixel_bytes(input), pixels.data(),
+                        some * channels * sizeof(held_value));
           }
         }
       }
@@ -307,7 +321,8 @@ class inference {
     for (std::size_t n = 0; n < size; ++n) {
       std::array<logit, classes> totals{};
       for (std::size_t t = 0; t < steps; ++t) add_output(n, t, totals);
-      for (std::size_t k = 0; k < classes; ++k) result[(first + n) * classes + k] = number::mean(totals[k], steps, timesteps);
+      for (std::size_t k = 0; k < classes; ++k)
+        result[(first + n) * classes + k] = number::mean(totals[k], steps, timesteps);
     }
   }
 
@@ -343,7 +358,8 @@ class inference {
   }
 
   // A stage at work, of this object's signals. Its target has zeros around it. membranes: those of all stages, or null
-  detail::stage_view<Number> view_of_stage(std::size_t i, std::size_t images, std::size_t steps, sum* membranes) noexcept {
+  detail::stage_view<Number> view_of_stage(std::size_t i, std::size_t images, std::size_t steps,
+                                           sum* membranes) noexcept {
     using kind = detail::planned_stage::kind_type;
     const detail::planned_stage& stage = plan.stages[i];
     const detail::planned_signal& target = plan.signals[stage.target];

@@ -3,7 +3,8 @@
 //   events  each spike of a map is added to the sums of all windows that it is in; those of a few rows are in memory.
 //           For convolutions without gaps, and where a store takes a vector: by single numbers, rows take fewer
 //   rows    the spikes of a window become a list, and the rows of weights on it are added
-//   tables  look-up, as in training (backend/cpu/look_up.hpp): faster where many pixels share the tables, of many images
+//   tables  look-up, as in training (backend/cpu/look_up.hpp): faster where many pixels share the tables, of many
+//   images
 //           or of a large map
 //
 // Each computes a neuron's sums of all timesteps before it walks through them, so that membranes are in memory only
@@ -75,24 +76,6 @@ stage_view<Number> rows_of(stage_view<Number> s, std::size_t first, std::size_t 
   return s;
 }
 
-// Lanes of V from as many T: the same type, or a narrower one of integers.
-template <class V, class T>
-[[gnu::always_inline]] inline V load_as(const T* p) noexcept {
-  using lane = std::remove_cvref_t<decltype(V{}[0])>;
-  if constexpr (std::same_as<lane, T>) {
-    return load<V>(p);
-#if defined(__AVX2__)  // g++ 12 does this by halves, or number by number
-  } else if constexpr (sizeof(V) == 32 && sizeof(lane) == 2 && sizeof(T) == 1) {
-    return reinterpret_cast<V>(_mm256_cvtepi8_epi16(load<__m128i>(p)));
-  } else if constexpr (sizeof(V) == 32 && sizeof(lane) == 4 && sizeof(T) == 1) {
-    return reinterpret_cast<V>(_mm256_cvtepi8_epi32(_mm_loadu_si64(p)));
-#endif
-  } else {
-    typedef T narrow __attribute__((vector_size(sizeof(V) / sizeof(lane) * sizeof(T))));
-    return __builtin_convertvector(load<narrow>(p), V);
-  }
-}
-
 // The first `count` lanes of neighbouring vectors, count being all or, at the end of a row, less.
 template <class T, class V, std::size_t Vectors>
 [[gnu::always_inline]] inline void store_lanes(const V (&values)[Vectors], T* to, std::size_t count) noexcept {
@@ -112,11 +95,16 @@ template <class Number, class Reset, class V, std::size_t Vectors>
 [[gnu::always_inline]] inline std::uint64_t fire(const V (&sum)[Vectors], V (&membrane)[Vectors],
                                                  const typename arithmetic<Number>::neurons& k, std::size_t channel) {
   using T = typename arithmetic<Number>::sum;
+  constexpr std::size_t L = lanes<T>;
+  const auto spikes = [&](std::size_t q) SPIKENET_INLINE {
+    return arithmetic<Number>::template fire<Reset>(sum[q], membrane[q], k, channel + q * L);
+  };
+  if constexpr (Vectors == 1) return nonzero_lanes<T>(spikes(0));
   std::uint64_t bits = 0;
   SPIKENET_UNROLL
-  for (std::size_t q = 0; q < Vectors; ++q) {
-    const V spike = arithmetic<Number>::template fire<Reset>(sum[q], membrane[q], k, channel + q * lanes<T>);
-    bits |= std::uint64_t{nonzero_lanes<T>(spike)} << (q * lanes<T>);
+  for (std::size_t q = 0; q + 1 < Vectors; q += 2) {
+    const V first = spikes(q), second = spikes(q + 1);
+    bits |= std::uint64_t{nonzero_lanes_of_two<T>(first, second)} << (q * L);
   }
   return bits;
 }
@@ -127,20 +115,44 @@ template <class Number, class Reset, class V, std::size_t Vectors>
   for (std::size_t i = 0; i < (count + 7) / 8; ++i) to[i] = static_cast<std::byte>(bits >> (8 * i) & 0xff);
 }
 
+// The inverse: `Bytes` bytes as bits.
+template <std::size_t Bytes>
+[[gnu::always_inline]] inline std::uint64_t load_bits(const std::byte* from) {
+  if constexpr (std::endian::native == std::endian::little && Bytes == 2) return load<std::uint16_t>(from);
+  if constexpr (std::endian::native == std::endian::little && Bytes == 4) return load<std::uint32_t>(from);
+  if constexpr (std::endian::native == std::endian::little && Bytes == 8) return load<std::uint64_t>(from);
+  std::uint64_t bits = 0;
+  SPIKENET_UNROLL
+  for (std::size_t i = 0; i < Bytes; ++i) bits |= std::to_integer<std::uint64_t>(from[i]) << (8 * i);
+  return bits;
+}
+
 // Spikes or values of Vectors vectors of channels, from `channel` on, of the pixel at `to` and those beside it.
 template <class Number, class Reset, class V, std::size_t Pixels, std::size_t Vectors>
 [[gnu::always_inline]] inline void emit(const stage_view<Number>& s, const V (&sum)[Pixels][Vectors],
                                         V (&membrane)[Pixels][Vectors], std::size_t channel, std::byte* to) {
   using number = arithmetic<Number>;
   using T = typename number::sum;
-  constexpr std::size_t block = Vectors * lanes<T>;
+  constexpr std::size_t L = lanes<T>, block = Vectors * L;
   static_assert(block % 8 == 0 && block <= 64);
   const std::size_t left = s.channels - channel, pixel = s.target_pixel;
   const auto constants = s.constants;  // for all that the compiler knows, what is stored may be those of s
   if (s.neurons && left >= block) {
+    std::byte* at = to + channel / 8;
+    std::size_t p = 0;
+    if constexpr (Vectors == 1) {
+      SPIKENET_UNROLL
+      for (; p + 1 < Pixels; p += 2, at += 2 * pixel) {
+        const V first = number::template fire<Reset>(sum[p][0], membrane[p][0], constants, channel);
+        const V second = number::template fire<Reset>(sum[p + 1][0], membrane[p + 1][0], constants, channel);
+        const std::uint64_t bits = nonzero_lanes_of_two<T>(first, second);
+        store_bits(bits, at, block);
+        store_bits(bits >> L, at + pixel, block);
+      }
+    }
     SPIKENET_UNROLL
-    for (std::size_t p = 0; p < Pixels; ++p)
-      store_bits(fire<Number, Reset>(sum[p], membrane[p], constants, channel), to + p * pixel + channel / 8, block);
+    for (; p < Pixels; ++p, at += pixel)
+      store_bits(fire<Number, Reset>(sum[p], membrane[p], constants, channel), at, block);
   } else if (s.neurons) {
     SPIKENET_UNROLL
     for (std::size_t p = 0; p < Pixels; ++p) {
@@ -156,16 +168,14 @@ template <class Number, class Reset, class V, std::size_t Pixels, std::size_t Ve
 
 // sum += each channel of a pixel times its unit.
 template <class Number, class V, std::size_t Vectors>
-[[gnu::always_inline]] inline void add_diagonal(V (&sum)[Vectors], const term_view<Number>& term, const std::byte* pixel,
-                                                std::size_t channel,
+[[gnu::always_inline]] inline void add_diagonal(V (&sum)[Vectors], const term_view<Number>& term,
+                                                const std::byte* pixel, std::size_t channel,
                                                 const typename arithmetic<Number>::neurons& k) {
   using number = arithmetic<Number>;
   using T = typename number::sum;
   constexpr std::size_t L = lanes<T>;
   if (term.spikes) {
-    std::uint64_t bits = 0;
-    SPIKENET_UNROLL
-    for (std::size_t i = 0; i < Vectors * L / 8; ++i) bits |= std::to_integer<std::uint64_t>(pixel[channel / 8 + i]) << (8 * i);
+    const std::uint64_t bits = load_bits<Vectors * L / 8>(pixel + channel / 8);
     SPIKENET_UNROLL
     for (std::size_t q = 0; q < Vectors; ++q)
       sum[q] += lanes_from<T, V>(static_cast<unsigned>(bits >> (q * L))) * load<V>(term.units + channel + q * L);
@@ -234,8 +244,8 @@ struct kept_membranes {
 template <class Number>
 kept_membranes<typename arithmetic<Number>::sum> membranes_of(const stage_view<Number>& s, std::size_t row,
                                                               std::size_t column, std::size_t channel,
-                                                              std::size_t block) noexcept {
-  return {s.membranes ? s.membranes + (row * s.width + column) * s.channels + channel : nullptr, s.channels,
+                                                              std::size_t block, bool wanted = true) noexcept {
+  return {wanted && s.membranes ? s.membranes + (row * s.width + column) * s.channels + channel : nullptr, s.channels,
           std::min(block, s.channels - channel)};
 }
 
@@ -276,22 +286,46 @@ template <class Number, class V, std::size_t Pixels, std::size_t Vectors>
                                                 const std::byte* window, std::size_t row_size, std::size_t channel) {
   using number = arithmetic<Number>;
   using value = typename number::value;
-  constexpr std::size_t L = sizeof(V) / sizeof(typename number::wide);
+  using wide = typename number::wide;
+  constexpr std::size_t L = sizeof(V) / sizeof(wide);
+  constexpr bool pairs = sizeof(value) == 2 && has_pair_products;  // of elements
   const auto* row = term.weights + channel;
   for (std::size_t y = 0; y < term.runs_down; ++y) {
     for (std::size_t x = 0; x < term.runs_across; ++x) {
       const std::byte* const run = window + y * term.down + x * term.across;
-      for (std::size_t i = 0; i < term.run; ++i, row += row_size) {
-        V weights[Vectors];
-        SPIKENET_UNROLL
-        for (std::size_t q = 0; q < Vectors; ++q) weights[q] = load_as<V>(row + q * L);
+      std::size_t i = 0;
+      const auto add = [&](const V(&weights)[Vectors], const auto& factor) SPIKENET_INLINE {
         SPIKENET_UNROLL
         for (std::size_t p = 0; p < Pixels; ++p) {
-          const auto factor =
-              static_cast<typename number::wide>(reinterpret_cast<const value*>(run + p * term.column)[i]);
+          const wide by = factor(run + p * term.column + i * sizeof(value));
           SPIKENET_UNROLL
-          for (std::size_t q = 0; q < Vectors; ++q) sum[p][q] += weights[q] * factor;
+          for (std::size_t q = 0; q < Vectors; ++q) {
+            if constexpr (pairs)
+              sum[p][q] += pair_products(weights[q], V{} + by);
+            else
+              sum[p][q] += weights[q] * by;
+          }
         }
+      };
+      V weights[Vectors];
+      if constexpr (pairs) {
+        constexpr auto both = [](const V& first, const V& second) { return (first & 0xffff) | second << 16; };
+        for (; i + 2 <= term.run; i += 2, row += 2 * row_size) {
+          SPIKENET_UNROLL
+          for (std::size_t q = 0; q < Vectors; ++q)
+            weights[q] = both(load_as<V>(row + q * L), load_as<V>(row + row_size + q * L));
+          add(weights, [](const std::byte* p) SPIKENET_INLINE { return load<wide>(p); });
+        }
+      }
+      for (; i < term.run; ++i, row += row_size) {
+        SPIKENET_UNROLL
+        for (std::size_t q = 0; q < Vectors; ++q) weights[q] = load_as<V>(row + q * L);
+        add(weights, [](const std::byte* p) SPIKENET_INLINE {
+          if constexpr (pairs)
+            return static_cast<wide>(load<std::uint16_t>(p));  // with 0
+          else
+            return static_cast<wide>(load<value>(p));
+        });
       }
     }
   }
@@ -365,7 +399,8 @@ template <class Number, class Reset, std::size_t Pixels, std::size_t Vectors>
   }
 }
 
-// f.template operator()<Vectors>(channel) for blocks that cover a row: wide ones, and at its end one as wide as it takes.
+// f.template operator()<Vectors>(channel) for blocks that cover a row: wide ones, and at its end one as wide as it
+// takes.
 template <class T, std::size_t Most, class F>
 void for_blocks(std::size_t row_size, F&& f) {
   constexpr std::size_t least = std::max<std::size_t>(1, 8 / lanes<T>);
@@ -382,10 +417,11 @@ void for_blocks(std::size_t row_size, F&& f) {
     rest.template operator()<Most>(rest, channel);
 }
 
-// At most so many vectors of channels at a time. Where there are no registers for vectors, large tiles are but more code.
+// At most so many vectors of channels at a time. Where there are no registers for vectors, large tiles are but more
+// code.
 template <class T>
-inline constexpr std::size_t vectors_of_rows =
-    std::max(std::max<std::size_t>(1, 8 / lanes<T>), std::min<std::size_t>(has_simd ? 8 : 2, 64 / lanes<T>));
+inline constexpr std::size_t vectors_of_rows = std::max(std::max<std::size_t>(1, 8 / lanes<T>),
+                                                        std::min<std::size_t>(has_simd ? 8 : 2, 64 / lanes<T>));
 
 // The widest of the blocks of at most so many vectors, in channels.
 template <class T>
@@ -398,7 +434,8 @@ template <class Number, class Reset>
 void run_stage_by_rows(const stage_view<Number>& s, std::uint32_t* list) {
   using T = typename arithmetic<Number>::sum;
   bool only_products = s.width >= 4;
-  for (std::size_t i = 0; i < s.count; ++i) only_products = only_products && (s.terms[i].diagonal || !s.terms[i].spikes);
+  for (std::size_t i = 0; i < s.count; ++i)
+    only_products = only_products && (s.terms[i].diagonal || !s.terms[i].spikes);
   constexpr std::size_t least = std::max<std::size_t>(1, 8 / lanes<T>), most = 64 / lanes<T>;
   constexpr std::size_t pixels = has_simd ? 4 : 1;
   constexpr std::size_t of_products = has_simd ? 2 : 1;
@@ -562,8 +599,9 @@ template <class Number, class Reset, std::size_t Vectors>
             const term_view<Number>& term = s.terms[i];
             if (term.diagonal)
               add_diagonal<Number>(
-                  sum[0], term, term.source + image * term.image + t * term.step + row * term.row + column * term.column,
-                  channel, s.constants);
+                  sum[0], term,
+                  term.source + image * term.image + t * term.step + row * term.row + column * term.column, channel,
+                  s.constants);
           }
           emit<Number, Reset>(s, sum, membrane, channel, to + t * s.target_step + column * s.target_pixel);
         }
@@ -627,9 +665,9 @@ template <class Number, class Reset, std::size_t Pixels, std::size_t Vectors>
   using V = simd<T>;
   constexpr std::size_t L = lanes<T>, block = Vectors * L;
   const std::size_t pixels = s.height * s.width, pixel = row * s.width + column;
-  V sum[Pixels][Vectors]{}, membrane[Pixels][Vectors]{};
-  const auto kept = membranes_of(s, row, column, channel, block);
-  if (range.ends) kept.load_into(membrane);
+  V sum[Pixels][Vectors], membrane[Pixels][Vectors];
+  const auto kept = membranes_of(s, row, column, channel, block, range.ends);
+  kept.load_into(membrane);
   for (std::size_t t = 0; t < s.steps; ++t) {
     T* partial = nullptr;  // there is none where one slice is all
     if (!range.starts || !range.ends)
@@ -660,15 +698,16 @@ template <class Number, class Reset, std::size_t Pixels, std::size_t Vectors>
         const T* const tables = memory.tables.data() + (first - range.first) * table_rows * block;
         const auto* const bytes = reinterpret_cast<const std::uint8_t*>(window);
         if (shares_taps(term))
-          add_look_ups<shared_width>(sum, bytes, term.column, taps, tables);
+          add_look_ups<shared_width>(sum, bytes, term.column, taps,
+                                     term.pixel - (first - begin) / shared_width % term.pixel, tables);
         else
-          add_look_ups<1>(sum, bytes, term.column, taps, tables);
+          add_look_ups<1>(sum, bytes, term.column, taps, 1, tables);
       }
       begin = end;
     }
     if (range.ends) {
-      std::byte* const to = s.target + image * s.target_image + t * s.target_step + row * s.target_row +
-                            column * s.target_pixel;
+      std::byte* const to =
+          s.target + image * s.target_image + t * s.target_step + row * s.target_row + column * s.target_pixel;
       emit<Number, Reset>(s, sum, membrane, channel, to);
     } else {
       SPIKENET_UNROLL
@@ -678,7 +717,7 @@ template <class Number, class Reset, std::size_t Pixels, std::size_t Vectors>
       }
     }
   }
-  if (range.ends) kept.store_from(membrane);
+  kept.store_from(membrane);
 }
 
 // The tables of the entries in a range, for one block of channels.
@@ -686,8 +725,7 @@ template <class Number, std::size_t Vectors>
 void build_tables(const stage_view<Number>& s, const look_up_memory_of<Number>& memory, const look_up_range& range,
                   std::size_t channel) {
   using T = typename arithmetic<Number>::sum;
-  using V = simd<T>;
-  constexpr std::size_t L = lanes<T>, block = Vectors * L;
+  constexpr std::size_t block = Vectors * lanes<T>;
   T* tables = memory.tables.data();  // of the term
   std::size_t begin = 0;
   for (std::size_t i = 0; i < s.count; ++i) {
@@ -699,14 +737,7 @@ void build_tables(const stage_view<Number>& s, const look_up_memory_of<Number>& 
       const std::size_t tap = at % term.taps, byte = at / term.taps % term.pixel;
       const auto* const weights =
           term.weights + ((down * term.taps + tap) * term.pixel + byte) * 8 * s.row_size + channel;
-      T rows[8 * block];
-      for (std::size_t bit = 0; bit < 8; ++bit) {
-        SPIKENET_UNROLL
-        for (std::size_t q = 0; q < Vectors; ++q)
-          store(rows + bit * block + q * L,
-                load_as<V>(weights + bit * s.row_size + q * L));
-      }
-      build_table<T, Vectors>(rows, 8, tables + start_of_table(table++, shared, block), shared);
+      build_table<T, Vectors>(weights, s.row_size, 8, tables + start_of_table(table++, shared, block), shared);
     }
     tables += table * table_rows * block;
     begin = end;
@@ -785,10 +816,27 @@ void run_stage_by_tables(const stage_view<Number>& s, const look_up_memory_of<Nu
   });
 }
 
+// total = the number of spikes of each channel from `channel` on, or the sum of its values, of a vector of them.
+template <class Number, class V>
+[[gnu::always_inline]] inline void add_window(V& total, const term_view<Number>& term, const std::byte* window,
+                                              std::size_t channel) {
+  using T = typename arithmetic<Number>::sum;
+  constexpr std::size_t bytes = std::max<std::size_t>(1, lanes<T> / 8);
+  for (std::size_t y = 0; y < term.runs_down; ++y) {
+    for (std::size_t x = 0; x < term.runs_across; ++x) {
+      const std::byte* const pixel = window + y * term.down + x * term.across + channel / 8;
+      total += lanes_from<T, V>(static_cast<unsigned>(load_bits<bytes>(pixel) >> (channel % 8)));
+    }
+  }
+}
+
 // Means over windows; the one term says where they lie.
 template <class Number>
 void run_average(const stage_view<Number>& s) {
   using number = arithmetic<Number>;
+  using T = typename number::sum;
+  using wide = typename number::wide;
+  constexpr std::size_t L = lanes<T>;
   const term_view<Number>& term = s.terms[0];
   const std::size_t size = term.runs_down * term.runs_across;
   const std::size_t steps = s.changes ? s.steps : 1;
@@ -800,18 +848,22 @@ void run_average(const stage_view<Number>& s) {
               term.source + image * term.image + t * term.step + row * term.row + column * term.column;
           auto* const to = reinterpret_cast<typename number::value*>(
               s.target + image * s.target_image + t * s.target_step + row * s.target_row + column * s.target_pixel);
-          for (std::size_t c = 0; c < s.channels; ++c) {
-            typename number::wide total{};
-            for (std::size_t y = 0; y < term.runs_down; ++y) {
-              for (std::size_t x = 0; x < term.runs_across; ++x) {
-                const std::byte* const pixel = window + y * term.down + x * term.across;
-                if (term.spikes)
-                  total += static_cast<typename number::wide>(std::to_integer<unsigned>(pixel[c / 8]) >> (c % 8) & 1u);
-                else
-                  total += reinterpret_cast<const typename number::value*>(pixel)[c];
-              }
+          if (term.spikes) {
+            for (std::size_t c = 0; c < s.channels; c += L) {
+              simd<T> total{};
+              add_window(total, term, window, c);
+              for (std::size_t i = 0; i < std::min(L, s.channels - c); ++i)
+                to[c + i] = number::average(static_cast<wide>(total[i]), size, true);
             }
-            to[c] = number::average(total, size, term.spikes);
+          } else {
+            for (std::size_t c = 0; c < s.channels; ++c) {
+              wide total{};
+              for (std::size_t y = 0; y < term.runs_down; ++y) {
+                for (std::size_t x = 0; x < term.runs_across; ++x)
+                  total += reinterpret_cast<const typename number::value*>(window + y * term.down + x * term.across)[c];
+              }
+              to[c] = number::average(total, size, false);
+            }
           }
         }
       }

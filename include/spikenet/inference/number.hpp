@@ -21,7 +21,8 @@ namespace spikenet {
 // range: results are the same bits on every machine, for every instruction set, and for one image or many.
 //
 // Input, of an image: float, which is rounded to steps of a power of two, a number of its own for each network; or
-// std::uint8_t, the bytes of pixels as cameras and data sets have them, whose normalisation becomes part of the network.
+// std::uint8_t, the bytes of pixels as cameras and data sets have them, whose normalisation becomes part of the
+// network.
 template <class Input = float>
 struct quantised;
 
@@ -43,7 +44,8 @@ struct arithmetic<S> {
   using value = S;
   using logit = S;
 
-  // What there is to know of a network beside its weights, all of it for f(name, value), and of the neurons of one stage.
+  // What there is to know of a network beside its weights, all of it for f(name, value), and of the neurons of one
+  // stage.
   template <class Planned>
   struct constants {
     S threshold{}, decay{};
@@ -54,7 +56,10 @@ struct arithmetic<S> {
       f("decay", decay);
     }
     constexpr neuron_constants<S> of_stage(std::size_t) const noexcept { return {threshold, decay, S{}, S{}}; }
-    static constexpr S take(std::size_t, S value) noexcept { return value; }
+    // What makes values of an image's: f(channel, value).
+    static constexpr auto taker() noexcept {
+      return [](std::size_t, S value) { return value; };
+    }
   };
   using neurons = neuron_constants<S>;
 
@@ -100,14 +105,15 @@ struct halves {
     std::memcpy(&part, reinterpret_cast<const std::byte*>(&v) + i * sizeof part, sizeof part);
     return __builtin_convertvector(part, wide);
   }
+  // The numbers must fit.
   [[gnu::always_inline]] static V joined(const wide& low, const wide& high) noexcept {
-    const half parts[2] = {__builtin_convertvector(low, half), __builtin_convertvector(high, half)};
-#if defined(__AVX2__)  // g++ 12 goes by way of memory
+#if defined(__AVX2__)  // g++ 12 makes ten instructions of it, by way of memory
     if constexpr (sizeof(V) == 32) {
-      return reinterpret_cast<V>(
-          _mm256_set_m128i(reinterpret_cast<__m128i>(parts[1]), reinterpret_cast<__m128i>(parts[0])));
+      return reinterpret_cast<V>(_mm256_permute4x64_epi64(
+          _mm256_packs_epi32(reinterpret_cast<__m256i>(low), reinterpret_cast<__m256i>(high)), 0xd8));
     }
 #endif
+    const half parts[2] = {__builtin_convertvector(low, half), __builtin_convertvector(high, half)};
     V v;
     std::memcpy(&v, parts, sizeof v);
     return v;
@@ -163,7 +169,7 @@ struct integer_input<float, Channels> {
 
 template <std::size_t Channels>
 struct integer_input<std::uint8_t, Channels> {
-  static constexpr int fraction = 16;  // bits
+  static constexpr int fraction = 16;                       // bits
   std::array<std::int32_t, Channels> factors{}, offsets{};  // of each channel
 
   template <class F>
@@ -215,7 +221,7 @@ struct arithmetic<quantised<Input>> {
     constexpr neurons of_stage(std::size_t i) const noexcept {
       return {thresholds.data() + Planned::plan.stages[i].first_bias, decay, shifts[i]};
     }
-    constexpr value take(std::size_t channel, Input x) const noexcept { return image(channel, x); }
+    constexpr auto taker() const noexcept { return image; }
   };
 
   template <class Reset, class V>
@@ -233,7 +239,8 @@ struct arithmetic<quantised<Input>> {
   template <class V>
   [[gnu::always_inline]] static void add_products(V& sum, const V& values, const V& units, const neurons& k) noexcept {
     using two = halves<V>;
-    const typename two::wide products[2] = {two::of(values, 0) * two::of(units, 0), two::of(values, 1) * two::of(units, 1)};
+    const typename two::wide products[2] = {two::of(values, 0) * two::of(units, 0),
+                                            two::of(values, 1) * two::of(units, 1)};
     sum += narrow<V>(products, k);
   }
 

@@ -1,5 +1,5 @@
-// Sums of weights that bytes of spikes select, from tables: what the convolutions of the trainer and of inference share.
-// See spike_convolution.hpp.
+// Sums of weights that bytes of spikes select, from tables: what the convolutions of the trainer and of inference
+// share. See spike_convolution.hpp.
 #pragma once
 
 #include <algorithm>
@@ -18,77 +18,93 @@ namespace spikenet::detail {
 // spike) from falling into the same few sets of the caches.
 inline constexpr std::size_t table_rows = 256 + 11;
 
-// Tables of the taps that share a byte (see shared_taps) lie interleaved: first the rows of all of them for byte 0, then
-// those for byte 1. What a byte needs is then in one piece, of which no half of a cache line is for another byte.
+// Tables of the taps that share a byte (see shared_taps) lie interleaved: first the rows of all of them for byte 0,
+// then those for byte 1. What a byte needs is then in one piece, of which no half of a cache line is for another byte.
 
 // Where table t begins, in elements, among tables of which `taps` one after another are interleaved.
 constexpr std::size_t start_of_table(std::size_t t, std::size_t taps, std::size_t row) {
   return (t / taps * taps * table_rows + t % taps) * row;
 }
 
-// table[b] = sum of weights[i] over the bits i of b, in rows of Vectors vectors, for b < 2^bits. One of `taps` that are
-// interleaved.
-template <class T, std::size_t Vectors>
-[[gnu::noinline]] void build_table(const T* weights, std::size_t bits, T* table, std::size_t taps) {
+// table[b] = sum of weights[i * step] over the bits i of b, in rows of Vectors vectors, for b < 2^bits. One of `taps`
+// that are interleaved. Weights: of the table's type, or narrower integers.
+template <class T, std::size_t Vectors, class Weight>
+[[gnu::noinline]] void build_table(const Weight* weights, std::size_t step, std::size_t bits, T* table,
+                                   std::size_t taps) {
   using V = simd<T>;
   constexpr std::size_t L = lanes<T>, row = Vectors * L;
-  const std::size_t step = taps * row;
+  const std::size_t next = taps * row;
   std::fill_n(table, row, T{});
-  for (std::size_t bit = 0; bit < bits; ++bit) {
+  for (std::size_t bit = 0; bit < bits; ++bit, weights += step) {
     V w[Vectors];
     SPIKENET_UNROLL
-    for (std::size_t q = 0; q < Vectors; ++q) w[q] = load<V>(weights + bit * row + q * L);
+    for (std::size_t q = 0; q < Vectors; ++q) w[q] = load_as<V>(weights + q * L);
     const T* from = table;
-    T* to = table + (step << bit);
-    for (T* const end = to + (step << bit); to != end; from += step, to += step) {
+    T* to = table + (next << bit);
+    for (T* const end = to + (next << bit); to != end; from += next, to += next) {
       SPIKENET_UNROLL
       for (std::size_t q = 0; q < Vectors; ++q) store(to + q * L, load<V>(from + q * L) + w[q]);
     }
   }
 }
 
-// Neighbouring pixels at a time, of Vectors vectors each: the sums in the registers of the least of instruction sets. That
-// hides the latency of an addition, and rows of 7, 14 or 28 pixels have no rest.
+// Neighbouring pixels at a time, of Vectors vectors each: the sums in the registers of the least of instruction sets.
+// That hides the latency of an addition, and rows of 7, 14 or 28 pixels have no rest.
 template <std::size_t Vectors>
 inline constexpr std::size_t pixels_of_look_up = std::max<std::size_t>(1, 14 / Vectors);
 
-// Whether there is no spike in n bytes. Reads up to 7 bytes beyond.
+// Whether there is no spike in n bytes. Reads up to 7 bytes beyond. One branch at the end: where the first spike is,
+// nobody could guess.
 [[gnu::always_inline]] inline bool all_silent(const std::uint8_t* x, std::size_t n) {
-  std::uint64_t word;
-  for (; n > 8; n -= 8, x += 8) {
-    std::memcpy(&word, x, sizeof word);
-    if (word != 0) return false;
+  typedef std::uint64_t words __attribute__((vector_size(32)));
+  if (n >= 32) {
+    words any{};
+    std::size_t i = 0;
+    do {
+      any |= load<words>(x + i);
+      i = i + 64 <= n || i + 32 == n ? i + 32 : n - 32;
+    } while (i < n);
+    return (any[0] | any[1] | any[2] | any[3]) == 0;
   }
-  std::memcpy(&word, x, sizeof word);
-  if constexpr (std::endian::native == std::endian::big) return word >> (8 * (8 - n)) == 0;
-  return word << (8 * (8 - n)) == 0;
+  std::uint64_t any = 0;
+  for (; n > 8; n -= 8, x += 8) any |= load<std::uint64_t>(x);
+  const auto last = load<std::uint64_t>(x);
+  return (any | (std::endian::native == std::endian::big ? last >> (8 * (8 - n)) : last << (8 * (8 - n)))) == 0;
 }
 
-// The windows of neighbouring pixels overlap: where one's second tap is the other's first, and so on, a byte of spikes is
-// read once for this many taps, and its rows lie at one distance from each other. The kernel width, or 1: none is shared.
+// The windows of neighbouring pixels overlap: where one's second tap is the other's first, and so on, a byte of spikes
+// is read once for this many taps, and its rows lie at one distance from each other. The kernel width, or 1: none is
+// shared.
 constexpr std::size_t shared_taps(std::size_t kernel, std::size_t stride, std::size_t dilation) {
   return stride == 1 && dilation == 1 ? kernel : 1;
 }
 
 // sum[p] += over the tables t: tables[t][x[p * step + taps[t]]], in rows of Vectors vectors. Taps tables after another,
-// interleaved, are for bytes at a distance of step: taps[t + 1] = taps[t] + step. Where these have no spike for any of the
-// pixels, which is so in the empty parts of maps, they are left out: all rows would be 0. Reads up to 7 bytes beyond the
-// last.
+// interleaved, are for bytes at a distance of step: taps[t + 1] = taps[t] + step. So many of these have their bytes one
+// after another: of the first, `run`, of the others, step. Where a run has no spike for any of the pixels, which is so
+// in the empty parts of maps, it is left out: all rows would be 0. Reads up to 7 bytes beyond the last.
 template <std::size_t Taps, class T, class V, std::size_t Pixels, std::size_t Vectors>
 [[gnu::always_inline]] inline void add_look_ups(V (&sum)[Pixels][Vectors], const std::uint8_t* x, std::size_t step,
-                                                std::span<const std::uint32_t> taps, const T* tables) {
-  constexpr std::size_t L = lanes<T>, row = Vectors * L, bytes = Pixels + Taps - 1;
-  for (std::size_t i = 0; i < taps.size(); i += Taps, tables += Taps * table_rows * row) {
-    const std::uint8_t* const at = x + taps[i];
-    if (Taps > 1 && all_silent(at, (bytes - 1) * step + 1)) continue;
-    SPIKENET_UNROLL
-    for (std::size_t j = 0; j < bytes; ++j) {
-      const T* const entry = tables + at[j * step] * (Taps * row);
+                                                std::span<const std::uint32_t> taps, std::size_t run, const T* tables) {
+  constexpr std::size_t L = lanes<T>, row = Vectors * L, bytes = Pixels + Taps - 1, size = Taps * table_rows * row;
+  for (std::size_t i = 0; i < taps.size(); run = step) {
+    const std::uint8_t* at = x + taps[i];
+    run = Taps > 1 ? std::min(run, (taps.size() - i) / Taps) : 1;
+    i += run * Taps;
+    if (Taps > 1 && all_silent(at, (bytes - 1) * step + run)) {
+      tables += run * size;
+      continue;
+    }
+    for (const std::uint8_t* const end = at + run; at != end; ++at, tables += size) {
       SPIKENET_UNROLL
-      for (std::size_t t = 0; t < Taps; ++t) {
-        if (t > j || j - t >= Pixels) continue;
+      for (std::size_t j = 0; j < bytes; ++j) {
+        const T* const entry = tables + at[j * step] * (Taps * row);
         SPIKENET_UNROLL
-        for (std::size_t q = 0; q < Vectors; ++q) sum[j - t][q] += load<V>(entry + t * row + q * L);
+        for (std::size_t t = 0; t < Taps; ++t) {
+          if (t > j || j - t >= Pixels) continue;
+          SPIKENET_UNROLL
+          for (std::size_t q = 0; q < Vectors; ++q) sum[j - t][q] += load<V>(entry + t * row + q * L);
+        }
       }
     }
   }

@@ -2,6 +2,7 @@
 // g++ and clang share. The same kernels are instantiated for a plain number where channels do not fill a vector.
 #pragma once
 
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -59,6 +60,24 @@ template <class V, class T>
   std::memcpy(p, &v, sizeof v);
 }
 
+// Lanes of V from as many T: the same type, or a narrower one of integers.
+template <class V, class T>
+[[gnu::always_inline]] inline V load_as(const T* p) noexcept {
+  using lane = std::remove_cvref_t<decltype(V{}[0])>;
+  if constexpr (std::same_as<lane, T>) {
+    return load<V>(p);
+#if defined(__AVX2__)  // g++ 12 does this by halves, or number by number
+  } else if constexpr (sizeof(V) == 32 && sizeof(lane) == 2 && sizeof(T) == 1) {
+    return reinterpret_cast<V>(_mm256_cvtepi8_epi16(load<__m128i>(p)));
+  } else if constexpr (sizeof(V) == 32 && sizeof(lane) == 4 && sizeof(T) == 1) {
+    return reinterpret_cast<V>(_mm256_cvtepi8_epi32(_mm_loadu_si64(p)));
+#endif
+  } else {
+    typedef T narrow __attribute__((vector_size(sizeof(V) / sizeof(lane) * sizeof(T))));
+    return __builtin_convertvector(load<narrow>(p), V);
+  }
+}
+
 // Of a lambda that is a kernel's loop: only where it is part of its caller can what it captures be kept in registers.
 #define SPIKENET_INLINE __attribute__((always_inline))
 
@@ -68,13 +87,38 @@ inline constexpr std::size_t lanes_of = sizeof(V) / sizeof(T);
 
 // An integer of a lane's size, and the vector whose lane i is bit i.
 template <class T>
-using lane_integer = std::conditional_t<sizeof(T) == 2, std::int16_t,
-                                        std::conditional_t<sizeof(T) == 4, std::int32_t, std::int64_t>>;
+using lane_integer =
+    std::conditional_t<sizeof(T) == 2, std::int16_t, std::conditional_t<sizeof(T) == 4, std::int32_t, std::int64_t>>;
 template <class T>
 inline constexpr auto lane_bits = []<std::size_t... I>(std::index_sequence<I...>) {
   return simd<lane_integer<T>>{static_cast<lane_integer<T>>(std::int64_t{1} << I)...};
 }
 (std::make_index_sequence<lanes<T>>{});
+
+// Sums of two products of numbers of 16 bits, which many processors have as one instruction: a pair of factors in each
+// lane of W, which has 32 bits.
+#if defined(__SSE2__)
+inline constexpr bool has_pair_products = true;
+#else
+inline constexpr bool has_pair_products = false;
+#endif
+
+template <class W>
+[[gnu::always_inline]] inline W pair_products(const W& a, const W& b) noexcept {
+#if defined(__AVX512BW__)
+  if constexpr (sizeof(W) == 64)
+    return reinterpret_cast<W>(_mm512_madd_epi16(reinterpret_cast<__m512i>(a), reinterpret_cast<__m512i>(b)));
+#endif
+#if defined(__AVX2__)
+  if constexpr (sizeof(W) == 32)
+    return reinterpret_cast<W>(_mm256_madd_epi16(reinterpret_cast<__m256i>(a), reinterpret_cast<__m256i>(b)));
+#endif
+#if defined(__SSE2__)
+  if constexpr (sizeof(W) == 16)
+    return reinterpret_cast<W>(_mm_madd_epi16(reinterpret_cast<__m128i>(a), reinterpret_cast<__m128i>(b)));
+#endif
+  return (a << 16 >> 16) * (b << 16 >> 16) + (a >> 16) * (b >> 16);
+}
 
 // The same for lanes of 16 bits.
 template <class V>
@@ -131,6 +175,22 @@ template <class T, class V>
     return bits;
 #endif
   }
+}
+
+// Of two vectors, those of the second behind those of the first.
+template <class T, class V>
+[[gnu::always_inline]] inline unsigned long long nonzero_lanes_of_two(const V& first, const V& second) noexcept {
+  if constexpr (sizeof(T) == 2 && !std::is_same_v<V, T>) {
+#if defined(__AVX2__) && !defined(__AVX512F__)
+    const auto bytes =
+        _mm256_packs_epi16(reinterpret_cast<__m256i>(first != V{}), reinterpret_cast<__m256i>(second != V{}));
+    return static_cast<unsigned>(_mm256_movemask_epi8(_mm256_permute4x64_epi64(bytes, 0xd8)));
+#elif defined(__SSE2__) && !defined(__AVX__)
+    return static_cast<unsigned>(_mm_movemask_epi8(
+        _mm_packs_epi16(reinterpret_cast<__m128i>(first != V{}), reinterpret_cast<__m128i>(second != V{}))));
+#endif
+  }
+  return nonzero_lanes<T>(first) | static_cast<unsigned long long>(nonzero_lanes<T>(second)) << lanes_of<V, T>;
 }
 
 // The inverse: lane i is bit i, as a number.

@@ -4,8 +4,8 @@
 // Forward is look-up: 8 spikes have 256 combinations, so for each byte of channels and each tap of the window there is
 // a table of what they may add to a block of output channels. A pixel then costs one load and one addition of a row for
 // 8 input channels, whatever the firing rate; at the usual rates most look-ups hit a few hot rows. One cache line a row
-// and as many bytes of channels at a time as have their tables in the second-level cache. Each byte of channels has maps
-// of its own, so that neighbouring pixels read neighbouring bytes: once for all windows that share them.
+// and as many bytes of channels at a time as have their tables in the second-level cache. Each byte of channels has
+// maps of its own, so that neighbouring pixels read neighbouring bytes: once for all windows that share them.
 //
 // The gradient by the weights is sparse: each input channel's spikes become a list of positions in a zero-padded map of
 // the output's gradient, and the sums of all taps stay in registers while the list runs by.
@@ -79,7 +79,7 @@ template <class T, std::size_t Pixels, std::size_t Vectors, std::size_t Taps>
       SPIKENET_UNROLL
       for (std::size_t q = 0; q < Vectors; ++q) sum[p][q] = load<V>(slice.from + p * slice.from_step + q * L);
     }
-    add_look_ups<Taps>(sum, window, step, slice.taps, slice.tables);
+    add_look_ups<Taps>(sum, window, step, slice.taps, 1, slice.tables);
     store_tile(sum, slice.to, slice.to_step, slice.channels);
     window += Pixels * step;
     slice.from += Pixels * slice.from_step;
@@ -290,7 +290,7 @@ class spike_convolution {
         const std::size_t begin = slice * slice_bytes, end = std::min(group_bytes, begin + slice_bytes);
         for (std::size_t byte = begin, table = 0; byte < end; ++byte) {
           for (std::size_t tap = 0; tap < taps; ++tap, row += 8 * block, ++table) {
-            build_table<T, vectors>(row, bits_of(byte), own_tables + start_of_table(table, forward_taps, block),
+            build_table<T, vectors>(row, block, bits_of(byte), own_tables + start_of_table(table, forward_taps, block),
                                     forward_taps);
           }
         }
