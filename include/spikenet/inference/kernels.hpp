@@ -288,44 +288,35 @@ template <class Number, class V, std::size_t Pixels, std::size_t Vectors>
   using value = typename number::value;
   using wide = typename number::wide;
   constexpr std::size_t L = sizeof(V) / sizeof(wide);
-  constexpr bool pairs = sizeof(value) == 2 && has_pair_products;  // of elements
+  constexpr bool pairs = sizeof(value) == 2 && has_pair_products;
+  constexpr std::size_t at_once = pairs ? 2 : 1;  // elements
   const auto* row = term.weights + channel;
   for (std::size_t y = 0; y < term.runs_down; ++y) {
     for (std::size_t x = 0; x < term.runs_across; ++x) {
       const std::byte* const run = window + y * term.down + x * term.across;
-      std::size_t i = 0;
-      const auto add = [&](const V(&weights)[Vectors], const auto& factor) SPIKENET_INLINE {
+      for (std::size_t i = 0; i < term.run; i += at_once) {
+        V weights[Vectors];
+        const bool two = i + 1 < term.run;
         SPIKENET_UNROLL
-        for (std::size_t p = 0; p < Pixels; ++p) {
-          const wide by = factor(run + p * term.column + i * sizeof(value));
-          SPIKENET_UNROLL
-          for (std::size_t q = 0; q < Vectors; ++q) {
-            if constexpr (pairs)
-              sum[p][q] += pair_products(weights[q], V{} + by);
-            else
-              sum[p][q] += weights[q] * by;
+        for (std::size_t q = 0; q < Vectors; ++q) {
+          weights[q] = load_as<V>(row + q * L);
+          if constexpr (pairs) {
+            weights[q] &= 0xffff;
+            if (two) weights[q] |= load_as<V>(row + row_size + q * L) << 16;
           }
         }
-      };
-      V weights[Vectors];
-      if constexpr (pairs) {
-        constexpr auto both = [](const V& first, const V& second) { return (first & 0xffff) | second << 16; };
-        for (; i + 2 <= term.run; i += 2, row += 2 * row_size) {
-          SPIKENET_UNROLL
-          for (std::size_t q = 0; q < Vectors; ++q)
-            weights[q] = both(load_as<V>(row + q * L), load_as<V>(row + row_size + q * L));
-          add(weights, [](const std::byte* p) SPIKENET_INLINE { return load<wide>(p); });
-        }
-      }
-      for (; i < term.run; ++i, row += row_size) {
+        row += pairs && two ? 2 * row_size : row_size;
         SPIKENET_UNROLL
-        for (std::size_t q = 0; q < Vectors; ++q) weights[q] = load_as<V>(row + q * L);
-        add(weights, [](const std::byte* p) SPIKENET_INLINE {
-          if constexpr (pairs)
-            return static_cast<wide>(load<std::uint16_t>(p));  // with 0
-          else
-            return static_cast<wide>(load<value>(p));
-        });
+        for (std::size_t p = 0; p < Pixels; ++p) {
+          const std::byte* const from = run + p * term.column + i * sizeof(value);
+          SPIKENET_UNROLL
+          for (std::size_t q = 0; q < Vectors; ++q) {
+            if constexpr (pairs)  // what lies behind a last one is multiplied by 0
+              sum[p][q] += pair_products(weights[q], V{} + load<wide>(from));
+            else
+              sum[p][q] += weights[q] * static_cast<wide>(load<value>(from));
+          }
+        }
       }
     }
   }
@@ -647,68 +638,102 @@ struct look_up_memory {
   std::uint32_t* taps = nullptr;  // [entries]: bytes from the window's first one
 };
 
-// A part of a stage's look-ups, whose tables are there at the same time.
-struct look_up_range {
-  std::size_t first = 0, last = 0;  // entries, counted over all terms
-  std::size_t first_image = 0, last_image = 0;
-  bool starts = false, ends = false;  // with the biases; with the neurons
-};
-
 template <class Number>
 using look_up_memory_of = look_up_memory<typename arithmetic<Number>::sum>;
 
+// A part of a stage's look-ups, whose tables are there at the same time.
+template <class T>
+struct stage_slice {
+  struct part {  // of a term's entries
+    std::size_t first = 0, last = 0;
+    std::size_t run = 0;  // bytes of a pixel from the first on
+    bool shared = false;  // taps
+    const std::uint32_t* taps = nullptr;
+    T* tables = nullptr;
+  };
+  std::array<part, most_terms> parts{};
+  std::size_t end = 0;                // entry, counted over all terms
+  bool starts = false, ends = false;  // with the biases; with the neurons
+};
+
+// At most so many entries from the first on, but not only some of those that share taps.
+template <class Number>
+stage_slice<typename arithmetic<Number>::sum> slice_of(const stage_view<Number>& s,
+                                                       const look_up_memory_of<Number>& memory, std::size_t first,
+                                                       std::size_t most, std::size_t block) {
+  stage_slice<typename arithmetic<Number>::sum> slice;
+  slice.starts = slice.ends = true;
+  auto* tables = memory.tables.data();
+  std::size_t begin = 0;  // of the term's entries
+  for (std::size_t i = 0; i < s.count; ++i) {
+    const term_view<Number>& term = s.terms[i];
+    const std::size_t size = entries_of(term), shared = shares_taps(term) ? shared_width : 1;
+    auto& part = slice.parts[i];
+    part.first = std::clamp(first, begin, begin + size) - begin;
+    part.last = std::clamp(first + most, begin, begin + size) - begin;
+    part.last -= (part.last - part.first) % shared;
+    part.run = term.pixel - part.first / shared % term.pixel;
+    part.shared = shared > 1;
+    part.taps = memory.taps + begin + part.first;
+    part.tables = tables;
+    tables += (part.last - part.first) * table_rows * block;
+    if (part.first > 0) slice.starts = false;
+    if (part.last < size) slice.ends = false;
+    if (part.first < part.last) slice.end = begin + part.last;
+    begin += size;
+  }
+  return slice;
+}
+
+// Where a row of outputs and what it is made of begin.
+template <class T>
+struct stage_row {
+  std::array<const std::byte*, most_terms> windows{};
+  std::byte* target = nullptr;
+  T* partial = nullptr;  // there are no such sums where one slice is all
+  std::size_t row = 0;
+};
+
 template <class Number, class Reset, std::size_t Pixels, std::size_t Vectors>
-[[gnu::always_inline]] inline void look_up_tile(const stage_view<Number>& s, const look_up_memory_of<Number>& memory,
-                                                const look_up_range& range, std::size_t image, std::size_t row,
+[[gnu::always_inline]] inline void look_up_tile(const stage_view<Number>& s,
+                                                const stage_slice<typename arithmetic<Number>::sum>& slice,
+                                                const stage_row<typename arithmetic<Number>::sum>& at,
                                                 std::size_t column, std::size_t channel) {
   using T = typename arithmetic<Number>::sum;
   using V = simd<T>;
   constexpr std::size_t L = lanes<T>, block = Vectors * L;
-  const std::size_t pixels = s.height * s.width, pixel = row * s.width + column;
   V sum[Pixels][Vectors], membrane[Pixels][Vectors];
-  const auto kept = membranes_of(s, row, column, channel, block, range.ends);
+  const auto kept = membranes_of(s, at.row, column, channel, block, slice.ends);
   kept.load_into(membrane);
   for (std::size_t t = 0; t < s.steps; ++t) {
-    T* partial = nullptr;  // there is none where one slice is all
-    if (!range.starts || !range.ends)
-      partial = memory.partial.data() + (((image - range.first_image) * s.steps + t) * pixels + pixel) * block;
+    T* const partial = at.partial ? at.partial + (t * s.height * s.width + column) * block : nullptr;
     SPIKENET_UNROLL
     for (std::size_t p = 0; p < Pixels; ++p) {
       SPIKENET_UNROLL
       for (std::size_t q = 0; q < Vectors; ++q)
-        sum[p][q] = range.starts ? load<V>(s.biases + channel + q * L) : load<V>(partial + p * block + q * L);
+        sum[p][q] = slice.starts ? load<V>(s.biases + channel + q * L) : load<V>(partial + p * block + q * L);
     }
-    std::size_t begin = 0;  // of the term's entries
     for (std::size_t i = 0; i < s.count; ++i) {
       const term_view<Number>& term = s.terms[i];
-      const std::byte* const window =
-          term.source + image * term.image + t * term.step + row * term.row + column * term.column;
+      const std::byte* const window = at.windows[i] + t * term.step + column * term.column;
       if (term.diagonal) {
-        if (range.ends) {
+        if (slice.ends) {
           SPIKENET_UNROLL
           for (std::size_t p = 0; p < Pixels; ++p)
             add_diagonal<Number>(sum[p], term, window + p * term.column, channel, s.constants);
         }
         continue;
       }
-      const std::size_t end = begin + entries_of(term);
-      const std::size_t first = std::max(begin, range.first), last = std::min(end, range.last);
-      if (first < last) {
-        const std::span<const std::uint32_t> taps(memory.taps + first, last - first);
-        const T* const tables = memory.tables.data() + (first - range.first) * table_rows * block;
-        const auto* const bytes = reinterpret_cast<const std::uint8_t*>(window);
-        if (shares_taps(term))
-          add_look_ups<shared_width>(sum, bytes, term.column, taps,
-                                     term.pixel - (first - begin) / shared_width % term.pixel, tables);
-        else
-          add_look_ups<1>(sum, bytes, term.column, taps, 1, tables);
-      }
-      begin = end;
+      const auto& part = slice.parts[i];
+      const std::span taps(part.taps, part.last - part.first);
+      const auto* const bytes = reinterpret_cast<const std::uint8_t*>(window);
+      if (part.shared)
+        add_look_ups<shared_width>(sum, bytes, term.column, taps, part.run, part.tables);
+      else
+        add_look_ups<1>(sum, bytes, term.column, taps, 1, part.tables);
     }
-    if (range.ends) {
-      std::byte* const to =
-          s.target + image * s.target_image + t * s.target_step + row * s.target_row + column * s.target_pixel;
-      emit<Number, Reset>(s, sum, membrane, channel, to);
+    if (slice.ends) {
+      emit<Number, Reset>(s, sum, membrane, channel, at.target + t * s.target_step + column * s.target_pixel);
     } else {
       SPIKENET_UNROLL
       for (std::size_t p = 0; p < Pixels; ++p) {
@@ -720,51 +745,35 @@ template <class Number, class Reset, std::size_t Pixels, std::size_t Vectors>
   kept.store_from(membrane);
 }
 
-// The tables of the entries in a range, for one block of channels.
+// The tables of a slice, for one block of channels.
 template <class Number, std::size_t Vectors>
-void build_tables(const stage_view<Number>& s, const look_up_memory_of<Number>& memory, const look_up_range& range,
+void build_tables(const stage_view<Number>& s, const stage_slice<typename arithmetic<Number>::sum>& slice,
                   std::size_t channel) {
   using T = typename arithmetic<Number>::sum;
-  constexpr std::size_t block = Vectors * lanes<T>;
-  T* tables = memory.tables.data();  // of the term
-  std::size_t begin = 0;
   for (std::size_t i = 0; i < s.count; ++i) {
     const term_view<Number>& term = s.terms[i];
-    const std::size_t end = begin + entries_of(term), shared = shares_taps(term) ? shared_width : 1;
-    std::size_t table = 0;
-    for (std::size_t entry = std::max(begin, range.first); entry < std::min(end, range.last); ++entry) {
-      const std::size_t at = entry - begin, down = at / (term.taps * term.pixel);
-      const std::size_t tap = at % term.taps, byte = at / term.taps % term.pixel;
+    const auto& part = slice.parts[i];
+    const std::size_t shared = part.shared ? shared_width : 1;
+    for (std::size_t entry = part.first; entry < part.last; ++entry) {
+      const std::size_t down = entry / (term.taps * term.pixel), byte = entry / term.taps % term.pixel;
+      const std::size_t tap = entry % term.taps;
       const auto* const weights =
           term.weights + ((down * term.taps + tap) * term.pixel + byte) * 8 * s.row_size + channel;
-      build_table<T, Vectors>(weights, s.row_size, 8, tables + start_of_table(table++, shared, block), shared);
+      build_table<T, Vectors>(weights, s.row_size, 8,
+                              part.tables + start_of_table(entry - part.first, shared, Vectors * lanes<T>), shared);
     }
-    tables += table * table_rows * block;
-    begin = end;
   }
-}
-
-// The largest entry up to this one at which a slice may end: not between shared taps.
-template <class Number>
-std::size_t end_of_slice(const stage_view<Number>& s, std::size_t entry) {
-  std::size_t begin = 0;
-  for (std::size_t i = 0; i < s.count; ++i) {
-    const std::size_t size = entries_of(s.terms[i]);
-    if (entry < begin + size) return shares_taps(s.terms[i]) ? entry - (entry - begin) % shared_width : entry;
-    begin += size;
-  }
-  return entry;
 }
 
 // The pixels of a row from `column` on, as many at a time as possible.
 template <class Number, class Reset, std::size_t Pixels, std::size_t Vectors>
-[[gnu::always_inline]] inline void look_up_row(const stage_view<Number>& s, const look_up_memory_of<Number>& memory,
-                                               const look_up_range& range, std::size_t image, std::size_t row,
+[[gnu::always_inline]] inline void look_up_row(const stage_view<Number>& s,
+                                               const stage_slice<typename arithmetic<Number>::sum>& slice,
+                                               const stage_row<typename arithmetic<Number>::sum>& at,
                                                std::size_t column, std::size_t channel) {
   for (; column + Pixels <= s.width; column += Pixels)
-    look_up_tile<Number, Reset, Pixels, Vectors>(s, memory, range, image, row, column, channel);
-  if constexpr (Pixels > 1)
-    look_up_row<Number, Reset, Pixels / 2, Vectors>(s, memory, range, image, row, column, channel);
+    look_up_tile<Number, Reset, Pixels, Vectors>(s, slice, at, column, channel);
+  if constexpr (Pixels > 1) look_up_row<Number, Reset, Pixels / 2, Vectors>(s, slice, at, column, channel);
 }
 
 template <class Number, class Reset, std::size_t Vectors>
@@ -773,26 +782,26 @@ template <class Number, class Reset, std::size_t Vectors>
   using T = typename arithmetic<Number>::sum;
   constexpr std::size_t block = Vectors * lanes<T>;
   const std::size_t most = memory.tables.size() / (table_rows * block);  // some tens
-  const std::size_t pixels = s.height * s.width;
-  const std::size_t chunk =
-      entries <= most ? s.images : std::max<std::size_t>(1, memory.partial.size() / (s.steps * pixels * block));
-  for (std::size_t first_image = 0; first_image < s.images; first_image += chunk) {
-    look_up_range range;
-    range.first_image = first_image;
-    range.last_image = std::min(s.images, first_image + chunk);
-    range.starts = true;
+  const std::size_t sums = s.steps * s.height * s.width * block;         // of an image
+  const bool one_slice = entries <= most;
+  const std::size_t chunk = one_slice ? s.images : std::max<std::size_t>(1, memory.partial.size() / sums);
+  for (std::size_t first = 0; first < s.images; first += chunk) {
+    stage_slice<T> slice;
     do {
-      range.last = range.first + most < entries ? end_of_slice(s, range.first + most) : entries;
-      range.ends = range.last == entries;
-      build_tables<Number, Vectors>(s, memory, range, channel);
-      for (std::size_t image = range.first_image; image < range.last_image; ++image) {
-        constexpr std::size_t P = pixels_of_look_up<Vectors>;
-        for (std::size_t row = 0; row < s.height; ++row)
-          look_up_row<Number, Reset, P, Vectors>(s, memory, range, image, row, 0, channel);
+      slice = slice_of(s, memory, slice.end, most, block);
+      build_tables<Number, Vectors>(s, slice, channel);
+      for (std::size_t image = first; image < std::min(s.images, first + chunk); ++image) {
+        for (std::size_t row = 0; row < s.height; ++row) {
+          stage_row<T> at;
+          for (std::size_t i = 0; i < s.count; ++i)
+            at.windows[i] = s.terms[i].source + image * s.terms[i].image + row * s.terms[i].row;
+          at.target = s.target + image * s.target_image + row * s.target_row;
+          if (!one_slice) at.partial = memory.partial.data() + (image - first) * sums + row * s.width * block;
+          at.row = row;
+          look_up_row<Number, Reset, pixels_of_look_up<Vectors>, Vectors>(s, slice, at, 0, channel);
+        }
       }
-      range.first = range.last;
-      range.starts = false;
-    } while (!range.ends);
+    } while (!slice.ends);
   }
 }
 

@@ -56,15 +56,15 @@ inline constexpr std::size_t pixels_of_look_up = std::max<std::size_t>(1, 14 / V
 // Whether there is no spike in n bytes. Reads up to 7 bytes beyond. One branch at the end: where the first spike is,
 // nobody could guess.
 [[gnu::always_inline]] inline bool all_silent(const std::uint8_t* x, std::size_t n) {
-  typedef std::uint64_t words __attribute__((vector_size(32)));
   if (n >= 32) {
-    words any{};
-    std::size_t i = 0;
-    do {
-      any |= load<words>(x + i);
-      i = i + 64 <= n || i + 32 == n ? i + 32 : n - 32;
-    } while (i < n);
+    typedef std::uint64_t words __attribute__((vector_size(32)));
+    words any = load<words>(x + n - 32);
+    for (std::size_t i = 0; i + 32 < n; i += 32) any |= load<words>(x + i);
+#if defined(__AVX__)
+    return _mm256_testz_si256(reinterpret_cast<__m256i>(any), reinterpret_cast<__m256i>(any)) != 0;
+#else
     return (any[0] | any[1] | any[2] | any[3]) == 0;
+#endif
   }
   std::uint64_t any = 0;
   for (; n > 8; n -= 8, x += 8) any |= load<std::uint64_t>(x);
@@ -96,9 +96,12 @@ template <std::size_t Taps, class T, class V, std::size_t Pixels, std::size_t Ve
       continue;
     }
     for (const std::uint8_t* const end = at + run; at != end; ++at, tables += size) {
+      // For the compiler the step may change here: it would keep its multiples in memory, one load more for each byte.
+      __asm__("" : "+r"(step));
+      const std::uint8_t* byte = at;
       SPIKENET_UNROLL
-      for (std::size_t j = 0; j < bytes; ++j) {
-        const T* const entry = tables + at[j * step] * (Taps * row);
+      for (std::size_t j = 0; j < bytes; ++j, byte += step) {
+        const T* const entry = tables + *byte * (Taps * row);
         SPIKENET_UNROLL
         for (std::size_t t = 0; t < Taps; ++t) {
           if (t > j || j - t >= Pixels) continue;
