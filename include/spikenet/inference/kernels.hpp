@@ -728,9 +728,9 @@ template <class Number, class Reset, std::size_t Pixels, std::size_t Vectors>
       const std::span taps(part.taps, part.last - part.first);
       const auto* const bytes = reinterpret_cast<const std::uint8_t*>(window);
       if (part.shared)
-        add_look_ups<shared_width>(sum, bytes, term.column, taps, part.run, part.tables);
+        add_look_ups_of_pixels<shared_width>(sum, bytes, term.column, taps, part.run, part.tables);
       else
-        add_look_ups<1>(sum, bytes, term.column, taps, 1, part.tables);
+        add_look_ups<1>(sum, bytes, term.column, taps, part.tables);
     }
     if (slice.ends) {
       emit<Number, Reset>(s, sum, membrane, channel, at.target + t * s.target_step + column * s.target_pixel);

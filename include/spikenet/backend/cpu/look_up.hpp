@@ -53,10 +53,9 @@ template <class T, std::size_t Vectors, class Weight>
 template <std::size_t Vectors>
 inline constexpr std::size_t pixels_of_look_up = std::max<std::size_t>(1, 14 / Vectors);
 
-// Whether there is no spike in n bytes. Reads up to 7 bytes beyond. One branch at the end: where the first spike is,
-// nobody could guess.
+// Whether there is no spike in n bytes. Reads up to 7 bytes beyond.
 [[gnu::always_inline]] inline bool all_silent(const std::uint8_t* x, std::size_t n) {
-  if (n >= 32) {
+  if (n >= 32) {  // one branch for all: where the first spike is, nobody could guess
     typedef std::uint64_t words __attribute__((vector_size(32)));
     words any = load<words>(x + n - 32);
     for (std::size_t i = 0; i + 32 < n; i += 32) any |= load<words>(x + i);
@@ -66,10 +65,11 @@ inline constexpr std::size_t pixels_of_look_up = std::max<std::size_t>(1, 14 / V
     return (any[0] | any[1] | any[2] | any[3]) == 0;
 #endif
   }
-  std::uint64_t any = 0;
-  for (; n > 8; n -= 8, x += 8) any |= load<std::uint64_t>(x);
+  for (; n > 8; n -= 8, x += 8) {
+    if (load<std::uint64_t>(x) != 0) return false;
+  }
   const auto last = load<std::uint64_t>(x);
-  return (any | (std::endian::native == std::endian::big ? last >> (8 * (8 - n)) : last << (8 * (8 - n)))) == 0;
+  return (std::endian::native == std::endian::big ? last >> (8 * (8 - n)) : last << (8 * (8 - n))) == 0;
 }
 
 // The windows of neighbouring pixels overlap: where one's second tap is the other's first, and so on, a byte of spikes
@@ -79,36 +79,56 @@ constexpr std::size_t shared_taps(std::size_t kernel, std::size_t stride, std::s
   return stride == 1 && dilation == 1 ? kernel : 1;
 }
 
-// sum[p] += over the tables t: tables[t][x[p * step + taps[t]]], in rows of Vectors vectors. Taps tables after another,
-// interleaved, are for bytes at a distance of step: taps[t + 1] = taps[t] + step. So many of these have their bytes one
-// after another: of the first, `run`, of the others, step. Where a run has no spike for any of the pixels, which is so
-// in the empty parts of maps, it is left out: all rows would be 0. Reads up to 7 bytes beyond the last.
+// sum[p] += over the taps t: tables[t][x[(p + t) * step]], in rows of Vectors vectors; the tables are interleaved.
+template <std::size_t Taps, class T, class V, std::size_t Pixels, std::size_t Vectors>
+[[gnu::always_inline]] inline void add_taps(V (&sum)[Pixels][Vectors], const std::uint8_t* x, std::size_t step,
+                                            const T* tables) {
+  constexpr std::size_t L = lanes<T>, row = Vectors * L;
+  SPIKENET_UNROLL
+  for (std::size_t j = 0; j < Pixels + Taps - 1; ++j, x += step) {
+    const T* const entry = tables + *x * (Taps * row);
+    SPIKENET_UNROLL
+    for (std::size_t t = 0; t < Taps; ++t) {
+      if (t > j || j - t >= Pixels) continue;
+      SPIKENET_UNROLL
+      for (std::size_t q = 0; q < Vectors; ++q) sum[j - t][q] += load<V>(entry + t * row + q * L);
+    }
+  }
+}
+
+// sum[p] += over the tables t: tables[t][x[p * step + taps[t]]]. Taps tables after another, interleaved, are for bytes
+// at a distance of step: taps[t + 1] = taps[t] + step. Where these have no spike for any of the pixels, which is so in
+// the empty parts of maps, they are left out: all rows would be 0. Reads up to 7 bytes beyond the last.
 template <std::size_t Taps, class T, class V, std::size_t Pixels, std::size_t Vectors>
 [[gnu::always_inline]] inline void add_look_ups(V (&sum)[Pixels][Vectors], const std::uint8_t* x, std::size_t step,
-                                                std::span<const std::uint32_t> taps, std::size_t run, const T* tables) {
-  constexpr std::size_t L = lanes<T>, row = Vectors * L, bytes = Pixels + Taps - 1, size = Taps * table_rows * row;
+                                                std::span<const std::uint32_t> taps, const T* tables) {
+  for (std::size_t i = 0; i < taps.size(); i += Taps, tables += Taps * table_rows * Vectors * lanes<T>) {
+    const std::uint8_t* const at = x + taps[i];
+    if (Taps > 1 && all_silent(at, (Pixels + Taps - 2) * step + 1)) continue;
+    add_taps<Taps>(sum, at, step, tables);
+  }
+}
+
+// The same where a pixel's bytes lie beside each other, its step, and so do the tables of each of them: the first `run`
+// are for the rest of a pixel, the next `step` for all of one, and so on. Whether there are spikes is asked once for a
+// pixel.
+template <std::size_t Taps, class T, class V, std::size_t Pixels, std::size_t Vectors>
+[[gnu::always_inline]] inline void add_look_ups_of_pixels(V (&sum)[Pixels][Vectors], const std::uint8_t* x,
+                                                          std::size_t step, std::span<const std::uint32_t> taps,
+                                                          std::size_t run, const T* tables) {
+  constexpr std::size_t size = Taps * table_rows * Vectors * lanes<T>;
   for (std::size_t i = 0; i < taps.size(); run = step) {
     const std::uint8_t* at = x + taps[i];
-    run = Taps > 1 ? std::min(run, (taps.size() - i) / Taps) : 1;
+    run = std::min(run, (taps.size() - i) / Taps);
     i += run * Taps;
-    if (Taps > 1 && all_silent(at, (bytes - 1) * step + run)) {
+    if (all_silent(at, (Pixels + Taps - 2) * step + run)) {
       tables += run * size;
       continue;
     }
     for (const std::uint8_t* const end = at + run; at != end; ++at, tables += size) {
       // For the compiler the step may change here: it would keep its multiples in memory, one load more for each byte.
       __asm__("" : "+r"(step));
-      const std::uint8_t* byte = at;
-      SPIKENET_UNROLL
-      for (std::size_t j = 0; j < bytes; ++j, byte += step) {
-        const T* const entry = tables + *byte * (Taps * row);
-        SPIKENET_UNROLL
-        for (std::size_t t = 0; t < Taps; ++t) {
-          if (t > j || j - t >= Pixels) continue;
-          SPIKENET_UNROLL
-          for (std::size_t q = 0; q < Vectors; ++q) sum[j - t][q] += load<V>(entry + t * row + q * L);
-        }
-      }
+      add_taps<Taps>(sum, at, step, tables);
     }
   }
 }

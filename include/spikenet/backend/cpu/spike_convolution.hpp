@@ -79,7 +79,7 @@ template <class T, std::size_t Pixels, std::size_t Vectors, std::size_t Taps>
       SPIKENET_UNROLL
       for (std::size_t q = 0; q < Vectors; ++q) sum[p][q] = load<V>(slice.from + p * slice.from_step + q * L);
     }
-    add_look_ups<Taps>(sum, window, step, slice.taps, 1, slice.tables);
+    add_look_ups<Taps>(sum, window, step, slice.taps, slice.tables);
     store_tile(sum, slice.to, slice.to_step, slice.channels);
     window += Pixels * step;
     slice.from += Pixels * slice.from_step;
