@@ -55,15 +55,20 @@ inline constexpr std::size_t pixels_of_look_up = std::max<std::size_t>(1, 14 / V
 
 // Whether there is no spike in n bytes. Reads up to 7 bytes beyond.
 [[gnu::always_inline]] inline bool all_silent(const std::uint8_t* x, std::size_t n) {
-  if (n >= 32) {  // one branch for all: where the first spike is, nobody could guess
-    typedef std::uint64_t words __attribute__((vector_size(32)));
-    words any = load<words>(x + n - 32);
-    for (std::size_t i = 0; i + 32 < n; i += 32) any |= load<words>(x + i);
-#if defined(__AVX__)
-    return _mm256_testz_si256(reinterpret_cast<__m256i>(any), reinterpret_cast<__m256i>(any)) != 0;
+  if constexpr (has_simd) {
+    if (n >= simd_bytes) {  // one branch for all: where the first spike is, nobody could guess
+      using V = simd<std::uint64_t>;
+      V any = load<V>(x + n - simd_bytes);
+      for (std::size_t i = 0; i + simd_bytes < n; i += simd_bytes) any |= load<V>(x + i);
+#if defined(__AVX__) && !defined(__AVX512F__)
+      return _mm256_testz_si256(reinterpret_cast<__m256i>(any), reinterpret_cast<__m256i>(any)) != 0;
 #else
-    return (any[0] | any[1] | any[2] | any[3]) == 0;
+      std::uint64_t word = 0;
+      SPIKENET_UNROLL
+      for (std::size_t i = 0; i < lanes<std::uint64_t>; ++i) word |= any[i];
+      return word == 0;
 #endif
+    }
   }
   for (; n > 8; n -= 8, x += 8) {
     if (load<std::uint64_t>(x) != 0) return false;
