@@ -825,7 +825,7 @@ void run_stage_by_tables(const stage_view<Number>& s, const look_up_memory_of<Nu
   });
 }
 
-// total = the number of spikes of each channel from `channel` on, or the sum of its values, of a vector of them.
+// total += the spikes of a window, by channels, of a vector of them from `channel` on.
 template <class Number, class V>
 [[gnu::always_inline]] inline void add_window(V& total, const term_view<Number>& term, const std::byte* window,
                                               std::size_t channel) {
