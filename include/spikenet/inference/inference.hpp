@@ -291,24 +291,23 @@ class inference {
   void take_in(const value* images, std::size_t count, std::size_t first, std::size_t size,
                std::size_t steps) noexcept {
     clear(0, size, steps);
-    constexpr std::size_t most = std::min<std::size_t>(width, 64);  // pixels at a time
-    const auto take = parameters_->constants.taker();               // a copy, which no image can alias
-    std::array<value, most> plane;
-    std::array<held_value, most * channels> pixels;
+    // Copies, which nothing that is written can be: the compiler then makes vectors of the loop.
+    const auto take = parameters_->constants.taker();
+    std::array<value, std::min<std::size_t>(width, 64)> some;
     for (std::size_t n = 0; n < size; ++n) {
       for (std::size_t t = 0; t < steps; ++t) {
         const value* const from = images + (t * count + first + n) * frame_size;
         std::byte* const to =
             at(0) + n * layout.image[0] + t * layout.step[0] + input.border * (row_bytes(input) + pixel_bytes(input));
         for (std::size_t row = 0; row < height; ++row) {
-          for (std::size_t column = 0; column < width; column += most) {
-            const std::size_t some = std::min(most, width - column);
+          for (std::size_t column = 0; column < width; column += some.size()) {
+            const std::size_t pixels = std::min(some.size(), width - column);
+            auto* const pixel =
+                reinterpret_cast<held_value*>(to + row * row_bytes(input) + column * pixel_bytes(input));
             for (std::size_t c = 0; c < channels; ++c) {
-              std::memcpy(plane.data(), from + (c * height + row) * width + column, some * sizeof(value));
-              for (std::size_t i = 0; i < some; ++i) pixels[i * channels + c] = take(c, plane[i]);
+              std::memcpy(some.data(), from + (c * height + row) * width + column, pixels * sizeof(value));
+              for (std::size_t i = 0; i < pixels; ++i) pixel[i * channels + c] = take(c, some[i]);
             }
-            std::memcpy(to + row * row_bytes(input) + column * pixel_bytes(input), pixels.data(),
-                        some * channels * sizeof(held_value));
           }
         }
       }

@@ -4,8 +4,7 @@
 //           For convolutions without gaps, and where a store takes a vector: by single numbers, rows take fewer
 //   rows    the spikes of a window become a list, and the rows of weights on it are added
 //   tables  look-up, as in training (backend/cpu/look_up.hpp): faster where many pixels share the tables, of many
-//   images
-//           or of a large map
+//           images or of a large map
 //
 // Each computes a neuron's sums of all timesteps before it walks through them, so that membranes are in memory only
 // where they must outlive the call.
@@ -390,8 +389,7 @@ template <class Number, class Reset, std::size_t Pixels, std::size_t Vectors>
   }
 }
 
-// f.template operator()<Vectors>(channel) for blocks that cover a row: wide ones, and at its end one as wide as it
-// takes.
+// f.template operator()<Vectors>(channel) for blocks that cover a row: wide ones, and at its end one as wide as needed.
 template <class T, std::size_t Most, class F>
 void for_blocks(std::size_t row_size, F&& f) {
   constexpr std::size_t least = std::max<std::size_t>(1, 8 / lanes<T>);
@@ -408,8 +406,7 @@ void for_blocks(std::size_t row_size, F&& f) {
     rest.template operator()<Most>(rest, channel);
 }
 
-// At most so many vectors of channels at a time. Where there are no registers for vectors, large tiles are but more
-// code.
+// At most so many vectors of channels at a time. Without registers for vectors, large tiles are but more code.
 template <class T>
 inline constexpr std::size_t vectors_of_rows = std::max(std::max<std::size_t>(1, 8 / lanes<T>),
                                                         std::min<std::size_t>(has_simd ? 8 : 2, 64 / lanes<T>));

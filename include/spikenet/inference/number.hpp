@@ -21,8 +21,7 @@ namespace spikenet {
 // range: results are the same bits on every machine, for every instruction set, and for one image or many.
 //
 // Input, of an image: float, which is rounded to steps of a power of two, a number of its own for each network; or
-// std::uint8_t, the bytes of pixels as cameras and data sets have them, whose normalisation becomes part of the
-// network.
+// std::uint8_t, the bytes of pixels as cameras and data sets have them; normalisation becomes part of the network.
 template <class Input = float>
 struct quantised;
 
@@ -44,8 +43,7 @@ struct arithmetic<S> {
   using value = S;
   using logit = S;
 
-  // What there is to know of a network beside its weights, all of it for f(name, value), and of the neurons of one
-  // stage.
+  // What there is to know of a network beside its weights, all for f(name, value), and of the neurons of one stage.
   template <class Planned>
   struct constants {
     S threshold{}, decay{};
@@ -169,7 +167,7 @@ struct integer_input<float, Channels> {
 
 template <std::size_t Channels>
 struct integer_input<std::uint8_t, Channels> {
-  static constexpr int fraction = 16;                       // bits
+  static constexpr int fraction = 16;  // bits
   std::array<std::int32_t, Channels> factors{}, offsets{};  // of each channel
 
   template <class F>

@@ -78,8 +78,7 @@ inline constexpr std::size_t pixels_of_look_up = std::max<std::size_t>(1, 14 / V
 }
 
 // The windows of neighbouring pixels overlap: where one's second tap is the other's first, and so on, a byte of spikes
-// is read once for this many taps, and its rows lie at one distance from each other. The kernel width, or 1: none is
-// shared.
+// is read once for this many taps, and its rows lie at one distance from each other. The kernel width; 1: none shared.
 constexpr std::size_t shared_taps(std::size_t kernel, std::size_t stride, std::size_t dilation) {
   return stride == 1 && dilation == 1 ? kernel : 1;
 }
@@ -114,9 +113,8 @@ template <std::size_t Taps, class T, class V, std::size_t Pixels, std::size_t Ve
   }
 }
 
-// The same where a pixel's bytes lie beside each other, its step, and so do the tables of each of them: the first `run`
-// are for the rest of a pixel, the next `step` for all of one, and so on. Whether there are spikes is asked once for a
-// pixel.
+// The same where the `step` bytes of a pixel lie beside each other, and their tables follow each other: the first `run`
+// are for the rest of a pixel, the next `step` for all of one, and so on. A pixel is asked for spikes only once.
 template <std::size_t Taps, class T, class V, std::size_t Pixels, std::size_t Vectors>
 [[gnu::always_inline]] inline void add_look_ups_of_pixels(V (&sum)[Pixels][Vectors], const std::uint8_t* x,
                                                           std::size_t step, std::span<const std::uint32_t> taps,
