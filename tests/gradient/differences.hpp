@@ -111,4 +111,4 @@ inline void require_agreement(const outcome& o) {
 template <class Backend, std::size_t T, class Input, class... Layers>
 using net_of = network<Backend, timesteps<T>, Input, Layers...>;
 using fused = cpu<double>;
-using plain = cpu<double, one_by_one>;
+using unfused = cpu<double, one_by_one>;
