@@ -296,10 +296,11 @@ TEST_CASE("filters become half and channels last, and gradients float and PyTorc
   const auto weight = test::normal<float>(count, 1);
   device_values<float> from(device, weight), back(device, std::vector<float>(count));
   device_values<__half> there(device, std::vector<__half>(count));
-  detail::launch(nullptr, "test", dim3(2), dim3(64), 0, &detail::transpose_filter<float, __half>, count, channels, taps,
-                 from.data(), there.data());
-  detail::launch(nullptr, "test", dim3(2), dim3(64), 0, &detail::transpose_filter<__half, float>, count, taps, channels,
-                 there.data(), back.data());
+  constexpr std::size_t threads = 4, blocks = (out * channels + threads - 1) / threads;
+  detail::launch(nullptr, "test", dim3(blocks), dim3(threads), threads * taps * sizeof(__half),
+                 &detail::filter_to_channels_last<channels, taps, float, __half>, out, from.data(), there.data());
+  detail::launch(nullptr, "test", dim3(blocks), dim3(threads), threads * taps * sizeof(float),
+                 &detail::filter_to_pytorch<channels, taps, __half, float>, out, there.data(), back.data());
   const auto half = there.values(device);
   std::size_t wrong = 0;
   for (std::size_t o = 0; o < out; ++o) {
@@ -385,6 +386,33 @@ TEST_CASE("a loss scale that is too large is halved until gradients are finite",
   other.compute_gradients(data.images, data.labels);
   CHECK(test::identical(test::gradients(net), test::gradients(other)));
   CHECK(test::identical(test::tensors(net), test::tensors(other)));
+}
+
+TEST_CASE("a queued step that is too large for the loss scale moves nothing, and halves it for those that follow", "[cuda]") {
+  const auto data = bars(6, 1);
+  half_net expected{seed{5}}, net{seed{5}};
+  net.compute_gradients(data.images, data.labels);
+  expected.compute_gradients(data.images, data.labels);
+  const auto before = test::tensors(net);
+  net.set_loss_scale(0x1p40);
+  net.queue_step(data.images, data.labels, adam{});
+  net.finish_steps();
+  CHECK(net.loss_scale() == 0x1p39);
+  CHECK(net.updates() == 0);
+  CHECK(test::identical(before, test::tensors(net)));
+
+  while (net.updates() == 0) {
+    for (int i = 0; i < 4; ++i) net.queue_step(data.images, data.labels, adam{});
+    net.finish_steps();
+    REQUIRE(net.loss_scale() > 1);
+  }
+  // As if it had been so from the start.
+  expected.set_loss_scale(net.loss_scale());
+  for (std::uint64_t i = 0; i < net.updates(); ++i) expected.queue_step(data.images, data.labels, adam{});
+  expected.finish_steps();
+  CHECK(expected.updates() == net.updates());
+  net.queue_step(data.images, data.labels, adam{});
+  CHECK(net.finish_steps().loss == Approx(expected.train_step(data.images, data.labels, adam{}).loss).epsilon(0.2));
 }
 
 TEST_CASE("what half cannot hold is reported with the layer, and nothing has changed", "[cuda]") {

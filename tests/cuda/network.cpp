@@ -314,6 +314,77 @@ TEST_CASE("a step that is a graph takes no memory, waits as any other, and says 
   CHECK(host_cuda::graph_launches() == graphs + 3);
 }
 
+TEST_CASE("steps that are queued are the steps of a training, and the host waits for none", "[cuda]") {
+  const auto check = []<class Net>(Net net) {
+    Net expected{seed{3}};
+    step_result sum;
+    for (std::uint64_t step = 0; step < 6; ++step) {
+      const step_result result = expected.train_step(small_images(4, step), four, adam{});
+      sum.loss += result.loss / 6;
+      sum.correct += result.correct;
+    }
+    for (std::uint64_t step = 0; step < 3; ++step) net.queue_step(small_images(4, step), four, adam{});
+    const std::size_t memory = host_cuda::allocations(), waits = host_cuda::synchronisations();
+    for (std::uint64_t step = 3; step < 6; ++step) net.queue_step(small_images(4, step), four, adam{});
+    CHECK(host_cuda::allocations() == memory);
+    CHECK(host_cuda::synchronisations() == waits);
+    const step_result all = net.finish_steps();
+    CHECK(all.loss == Approx(sum.loss).epsilon(1e-14));
+    CHECK(all.correct == sum.correct);
+    CHECK(all.size == 24);
+    CHECK(net.updates() == 6);
+    CHECK(test::identical(test::tensors(expected), test::tensors(net)));
+    CHECK(net.finish_steps().size == 0);
+
+    // Steps of either kind, in turns.
+    const step_result one = net.train_step(small_images(4, 7), four, adam{});
+    net.queue_step(small_images(4, 8), four, adam{});
+    CHECK(one.loss == expected.train_step(small_images(4, 7), four, adam{}).loss);
+    const double loss = expected.train_step(small_images(4, 8), four, adam{}).loss;
+    CHECK(net.finish_steps().loss == Approx(loss).epsilon(1e-14));
+    CHECK(test::identical(test::tensors(expected), test::tensors(net)));
+  };
+  check(small{seed{3}});
+  check(with_graphs{seed{3}});
+  host_cuda::set_deferred(true);
+  check(small{seed{3}});
+  host_cuda::set_deferred(false);
+}
+
+TEST_CASE("a queued step that is not finite is told of later, and nothing moves from it on", "[cuda]") {
+  const auto check = []<class Net>(Net net) {
+    Net expected{seed{3}};
+    for (int i = 0; i < 3; ++i) {
+      expected.train_step(small_images(), four, adam{});
+      net.queue_step(small_images(), four, adam{});
+    }
+    auto images = small_images();
+    images[5] = 1e200;
+    net.queue_step(images, four, adam{});
+    for (int i = 0; i < 2; ++i) net.queue_step(small_images(4, 2), four, adam{});
+    CHECK_THROWS_WITH(net.finish_steps(), "bn1: the batch statistics are not finite");
+    CHECK(net.updates() == 3);
+    CHECK(test::identical(test::tensors(expected), test::tensors(net)));
+
+    expected.train_step(small_images(4, 2), four, adam{});
+    net.queue_step(small_images(4, 2), four, adam{});
+    net.finish_steps();
+    CHECK(test::identical(test::tensors(expected), test::tensors(net)));
+    CHECK_THROWS_AS(net.queue_step(small_images(3), four, adam{}), argument_error);
+    CHECK_THROWS_AS(net.queue_step(small_images(), four, adam{.learning_rate = -1}), argument_error);
+  };
+  check(small{seed{3}});
+  check(with_graphs{seed{3}});
+}
+
+TEST_CASE("where a loss is the host's, queued steps are ordinary ones", "[cuda]") {
+  small expected{seed{3}}, net{seed{3}};
+  const auto a = expected.train_step(small_images(), four, sgd{}, squares_on_the_host{});
+  net.queue_step(small_images(), four, sgd{}, squares_on_the_host{});
+  CHECK(net.finish_steps().loss == Approx(a.loss).epsilon(1e-14));
+  CHECK(test::identical(test::tensors(expected), test::tensors(net)));
+}
+
 TEST_CASE("evaluation on the device waits for it at its end alone", "[cuda]") {
   small net{seed{3}};
   const auto images = small_images(200, 6);  // several slices

@@ -200,6 +200,29 @@ TEST_CASE("evaluation changes nothing, a training step everything that it should
   }
 }
 
+TEST_CASE("queued steps are the steps of a training, told of all together", "[network]") {
+  const std::vector<std::int32_t> labels{0, 2, 1, 2};
+  small expected{seed{1}}, net{seed{1}};
+  double loss = 0;
+  std::size_t correct = 0;
+  for (std::uint64_t step = 0; step < 3; ++step) {
+    const std::size_t size = step == 2 ? 2 : 4;  // the last batch of an epoch is smaller
+    const std::span<const std::int32_t> of_step = std::span(labels).first(size);
+    const step_result result = expected.train_step(images_of(size, step), of_step, adam{});
+    loss += result.loss * static_cast<double>(size) / 10;
+    correct += result.correct;
+    net.queue_step(images_of(size, step), of_step, adam{});
+  }
+  const step_result all = net.finish_steps();
+  CHECK(all.size == 10);
+  CHECK(all.loss == Approx(loss).epsilon(1e-14));
+  CHECK(all.correct == correct);
+  CHECK(test::identical(test::tensors(expected), test::tensors(net)));
+  const step_result none = net.finish_steps();
+  CHECK(none.size == 0);
+  CHECK(none.loss == 0);
+}
+
 TEST_CASE("a network that was moved goes on where it was", "[network]") {
   const values images = images_of(4, 3);
   const auto labels = test::labels(4, 3, 3);

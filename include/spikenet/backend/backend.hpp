@@ -102,6 +102,10 @@ concept backend_stages = !B::fuses_stages || requires(B& b, std::size_t n, const
   b.template tdbn_lif_backward<detail::any_dynamics, 1, 1, 1>(n, k, x, p, p, x, p, p, x, y, sums);
 };
 
+// Optional, where the host does not see the memory: channel_moments watches what it writes.
+template <class B>
+inline constexpr bool watches_moments = requires { requires B::watches_moments; };
+
 // Optional: the gradient at a stage's neurons computed twice, for its sums and for what it contributes to that by the stage's
 // input, and never written.
 template <class B>

@@ -10,9 +10,9 @@ struct merged_moments {
   double count = 0, mean = 0, squares = 0;
 
   SPIKENET_HOST_DEVICE void add(double n, double other_mean, double other_squares) {
-    const double delta = other_mean - mean;
-    squares += other_squares + delta * delta * count * n / (count + n);
-    mean += delta * n / (count + n);
+    const double delta = other_mean - mean, share = n / (count + n);
+    squares += other_squares + delta * delta * count * share;
+    mean += delta * share;
     count += n;
   }
   SPIKENET_HOST_DEVICE void merge(const merged_moments& other) {

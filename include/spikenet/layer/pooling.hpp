@@ -45,10 +45,13 @@ struct global_avg_pool : layer {
       if (!gx) return;
       const real* const g = gy.data;
       real* const out = gx.data;
-      c.backend.for_each(gx.items() * pixels, [=] SPIKENET_HOST_DEVICE(std::size_t i) {
-        for (std::size_t k = 0; k < C; ++k) {
-          out[i * C + k] =
-              static_cast<real>(static_cast<scalar>(g[i / pixels * C + k]) / static_cast<scalar>(pixels));
+      // A processor takes the channels of a pixel at once, the threads of a device take one each.
+      constexpr std::size_t channels_at_once = host_visible<Backend> ? C : 1;
+      c.backend.for_each(gx.size() / channels_at_once, [=] SPIKENET_HOST_DEVICE(std::size_t i) {
+        const std::size_t first = i * channels_at_once;
+        const real* const of_item = g + first / In::size * C + first % C;
+        for (std::size_t k = 0; k < channels_at_once; ++k) {
+          out[first + k] = static_cast<real>(static_cast<scalar>(of_item[k]) / static_cast<scalar>(pixels));
         }
       });
     }

@@ -79,6 +79,10 @@ class tdbn_channels {
     } else {
       find_on_host(static_cast<const scalar*>(slots[2].value), static_cast<const scalar*>(slots[3].value));
     }
+    // Those of a step whose statistics others have replaced since.
+    if constexpr (requires { backend.was_not_finite(batch_mean()); }) {
+      if (backend.was_not_finite(batch_mean())) throw numeric_error("the batch statistics are not finite");
+    }
   }
 
   // scale and shift, from the batch's statistics or the running ones. k = alpha * Vth
@@ -86,7 +90,7 @@ class tdbn_channels {
     if constexpr (host_visible<Backend>) {
       check(backend, slots, training);
     } else if (training) {
-      backend.watch(2 * channels_, batch_mean());
+      if constexpr (!watches_moments<Backend>) backend.watch(2 * channels_, batch_mean());
     } else {
       backend.watch(channels_, slots[2].value);
       backend.watch(channels_, slots[3].value);

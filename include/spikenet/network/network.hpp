@@ -13,6 +13,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -58,6 +59,12 @@ struct softmax_cross_entropy;
 
 namespace detail {
 
+// A loss that looks at one item at a time; see training/loss.hpp.
+template <class Loss, class S>
+concept loss_of_items = requires(const Loss& loss, std::size_t n, const S* logits, double share, S* gradient) {
+  { loss.of_item(n, logits, n, share, gradient) } -> std::convertible_to<double>;
+};
+
 // to[i] = the mean of from [steps, count] over the steps.
 template <class Backend, class Real, class S>
 void mean_over_steps(Backend& backend, std::size_t steps, std::size_t count, const Real* from, S* to) {
@@ -68,12 +75,14 @@ void mean_over_steps(Backend& backend, std::size_t steps, std::size_t count, con
   });
 }
 
-// The gradient of that, times `factor`: every timestep has the same share. to [steps, count]
+// The gradient of that, times *factor, or 1 where that is null: every timestep has the same share. to [steps, count]
 template <class Backend, class S, class Real>
-void share_among_steps(Backend& backend, std::size_t steps, std::size_t count, S factor, const S* from, Real* to) {
-  const S share = factor / static_cast<S>(steps);
-  backend.for_each(steps * count,
-                   [=] SPIKENET_HOST_DEVICE(std::size_t i) { to[i] = static_cast<Real>(share * from[i % count]); });
+void share_among_steps(Backend& backend, std::size_t steps, std::size_t count, const double* factor, const S* from,
+                       Real* to) {
+  backend.for_each(steps * count, [=] SPIKENET_HOST_DEVICE(std::size_t i) {
+    const S share = (factor ? static_cast<S>(*factor) : S{1}) / static_cast<S>(steps);
+    to[i] = static_cast<Real>(share * from[i % count]);
+  });
 }
 
 template <class Backend, class S>
@@ -81,6 +90,39 @@ void scale(Backend& backend, std::size_t count, double factor, S* values) {
   backend.for_each(count, [=] SPIKENET_HOST_DEVICE(std::size_t i) {
     values[i] = static_cast<S>(static_cast<double>(values[i]) * factor);
   });
+}
+
+template <class Backend, class S>
+void divide(Backend& backend, std::size_t count, const double* by, S* values) {
+  backend.for_each(count, [=] SPIKENET_HOST_DEVICE(std::size_t i) { values[i] /= static_cast<S>(*by); });
+}
+
+// What a backend that only queues steps keeps of them in its memory, of doubles: the sum of their losses, how many images
+// were right, the number of steps that were not left out; and, in mixed precision, the loss scale.
+enum of_steps : std::size_t { sum_of_losses, sum_of_correct, steps_done, current_loss_scale, numbers_of_steps };
+
+// Where gradients, and nothing before them, are not finite, and the loss scale can be halved: does that, and has the step
+// left out, by `not_finite` being what says so. At the next step's beginning that is to be forgotten.
+template <class Backend, class S>
+void lower_loss_scale(Backend& backend, const S* gradients, double* numbers) {
+  unsigned long long* const not_finite = backend.not_finite();
+  backend.for_each(1, [=] SPIKENET_HOST_DEVICE(std::size_t) {
+    double& scale = numbers[current_loss_scale];
+    if (*not_finite != reinterpret_cast<unsigned long long>(gradients) || scale <= 1) return;
+    scale /= 2;
+    *not_finite = Backend::step_left_out;
+  });
+}
+template <class Backend>
+void forget_step_left_out(Backend& backend) {
+  unsigned long long* const not_finite = backend.not_finite();
+  backend.for_each(1, [=] SPIKENET_HOST_DEVICE(std::size_t) {
+    if (*not_finite == Backend::step_left_out) *not_finite = 0;
+  });
+}
+template <class Backend>
+void count_step(Backend& backend, double* numbers) {
+  backend.for_each(1, [=] SPIKENET_HOST_DEVICE(std::size_t) { numbers[steps_done] += 1; });
 }
 
 // What Backend says the gradient of the loss is to be multiplied with; 1 where it says nothing.
@@ -103,6 +145,34 @@ void differentiate_items(Backend& backend, std::size_t batch, const Loss& loss, 
     of.of_item(Classes, logits + n * Classes, static_cast<std::size_t>(labels[n]), share, gradient + n * Classes);
   });
 }
+
+// The same, and adds the losses of the items, and how many are right, to the numbers.
+template <std::size_t Classes, class Backend, class Loss, class S>
+void differentiate_and_add_up(Backend& backend, std::size_t batch, const Loss& loss, const S* logits,
+                              const std::int32_t* labels, S* gradient, double* numbers) {
+  const double share = 1.0 / static_cast<double>(batch);
+  const Loss of = loss;
+  static_assert(sum_of_losses == 0 && sum_of_correct == 1);
+  backend.template add_up<2>(
+      batch,
+      [=] SPIKENET_HOST_DEVICE(std::size_t n, double* to) {
+        const auto label = static_cast<std::size_t>(labels[n]);
+        const S* const own = logits + n * Classes;
+        to[sum_of_losses] += of.of_item(Classes, own, label, share, gradient + n * Classes);
+        std::size_t best = 0;
+        for (std::size_t c = 1; c < Classes; ++c)
+          if (own[c] > own[best]) best = c;
+        to[sum_of_correct] += best == label ? 1.0 : 0.0;
+      },
+      numbers);
+}
+
+// Whether steps can be queued on Backend, and their results be asked for later.
+template <class Backend>
+inline constexpr bool queues_steps = requires(Backend& b) {
+  b.not_finite();
+  b.only_if_finite(true);
+};
 
 }  // namespace detail
 
@@ -133,6 +203,13 @@ class network {
       : neurons_{neurons} {
     neurons_.validate();
     place_parameters();
+    if constexpr (queues || is_mixed) {
+      detail::fill(backend_, of_steps_.reserve(detail::numbers_of_steps), detail::numbers_of_steps,
+                   [this](double* numbers) {
+                     std::fill_n(numbers, detail::numbers_of_steps, 0.0);
+                     numbers[detail::current_loss_scale] = loss_scale_;
+                   });
+    }
     std::uint64_t stream = 0;
     for_each_slot([&]<class M>(const std::string&, M& module) {
       if constexpr (M::parameters.size() > 0) {
@@ -163,6 +240,49 @@ class network {
     const step_result result = compute_gradients(images, labels, loss);
     update(optimizer);
     return result;
+  }
+
+  // A step of training like train_step, whose result is asked for later, by finish_steps. Where the backend can, the step is
+  // only queued, and the host goes on at once: a device then has no need to wait for it between two steps. images and
+  // labels are free when this returns. Arguments as in train_step; throws argument_error for them.
+  //
+  // Of what only the device sees finish_steps tells. Until then: where a value is not finite, that step and all that are
+  // queued after it move nothing; in mixed precision, where gradients alone are infinite, that step moves nothing and the
+  // loss scale is halved for those that follow (train_step runs such a step's backward pass again).
+  template <class Optimizer, class Loss = softmax_cross_entropy>
+  void queue_step(std::span<const scalar> images, std::span<const std::int32_t> labels, const Optimizer& optimizer,
+                  const Loss& loss = {}) {
+    optimizer.validate();
+    if constexpr (queues && differentiates_on_device<Loss>) {
+      if (!times_) return queue_step_on_device(images, labels, optimizer, loss);
+    }
+    const step_result result = train_step(images, labels, optimizer, loss);
+    queued_.loss += result.loss * static_cast<double>(result.size);
+    queued_.correct += result.correct;
+    queued_.size += result.size;
+  }
+
+  // Waits for the steps that were queued since the last call, and says what they did, all together: the loss is the mean
+  // over all of their images. Throws numeric_error where NaN or infinity arose in one; parameters and running statistics
+  // are then as before that one.
+  step_result finish_steps() {
+    step_result all = std::exchange(queued_, {});
+    if constexpr (queues) {
+      if (const std::uint64_t steps = std::exchange(queued_steps_, 0); steps > 0) {
+        std::array<double, detail::numbers_of_steps> numbers{};
+        backend_.download(static_cast<const double*>(of_steps_.data()), numbers.size(), numbers.data());
+        backend_.clear(of_steps_.data(), detail::current_loss_scale);
+        const std::uint64_t left_out = steps - static_cast<std::uint64_t>(numbers[detail::steps_done]);
+        updates_ -= left_out;
+        updates_by_kind_ -= std::min(left_out, updates_by_kind_);
+        loss_scale_ = numbers[detail::current_loss_scale];
+        if (!check_pass(true)) find_bad_gradient();
+        all.loss += numbers[detail::sum_of_losses];
+        all.correct += static_cast<std::size_t>(numbers[detail::sum_of_correct]);
+      }
+    }
+    if (all.size > 0) all.loss /= static_cast<double>(all.size);
+    return all;
   }
 
   // The first half of train_step: the gradients of the mean loss, see for_each_parameter. Running statistics take in
@@ -206,11 +326,7 @@ class network {
     } else if (!gradients_are_finite()) {
       run_backward_with_less(batch, gy);
     }
-    context<Backend> c{backend_, scratch_, neurons_, true};
-    const auto update_statistics = [&]<class M>(detail::no_path, M& module) {
-      if constexpr (requires { module.update_statistics(c, batch); }) module.update_statistics(c, batch);
-    };
-    chain_.visit(detail::no_path{}, update_statistics);
+    update_statistics(batch);
     return result;
   }
 
@@ -384,7 +500,8 @@ class network {
       throw argument_error("network: the loss scale must be a power of two, but is " + std::to_string(scale));
     }
     loss_scale_ = scale;
-    if constexpr (requires { backend_.forget_passes(); }) backend_.forget_passes();  // which have the one before in them
+    detail::fill(backend_, of_steps_.data() + detail::current_loss_scale, 1, [scale](double* to) { *to = scale; });
+    if constexpr (requires { backend_.forget_passes(); }) backend_.forget_passes();  // with a scale of 1 less is done
   }
 
   // From now on every pass adds the time of each layer to `times`, which must live as long; null: no more. The
@@ -397,9 +514,12 @@ class network {
  private:
   static constexpr std::size_t evaluation_slice = 64;
   static constexpr bool is_mixed = !std::is_same_v<real, scalar>;
+  static constexpr bool queues = detail::queues_steps<Backend>;
   struct nobody {};  // observes nothing
   template <class Optimizer>
   static constexpr char kind_of = 0;  // its address stands for the type
+  template <class Loss>
+  static constexpr char queued_kind_of = 0;
 
   template <class Observer>
   void show_layers(std::size_t size, bool training, Observer& observer) {
@@ -480,6 +600,55 @@ class network {
     }
   }
 
+  template <class Optimizer, class Loss>
+  void queue_step_on_device(std::span<const scalar> images, std::span<const std::int32_t> labels,
+                            const Optimizer& optimizer, const Loss& loss) {
+    check_labels(labels);
+    check_images(images, labels.size());
+    const std::size_t batch = labels.size();
+    take_in(images, batch, batch, 0);
+    take_in_labels(labels);
+    reserve_logits(batch);
+    real* const gy = output_gradient_.reserve(output::steps * batch * classes);
+    training_batch_ = batch;
+    double* const numbers = of_steps_.data();
+    const auto pass = [&] {
+      if constexpr (is_mixed) detail::forget_step_left_out(backend_);
+      run_forward(batch, true);
+      read_out(batch, 0, batch);
+      detail::differentiate_and_add_up<classes>(backend_, batch, loss, static_cast<const scalar*>(logits_.data()),
+                                                static_cast<const std::int32_t*>(labels_.data()),
+                                                logits_gradient_.reserve(batch * classes), numbers);
+      share_gradient(batch, gy);
+      run_backward(batch, gy);
+      if constexpr (is_mixed)
+        detail::lower_loss_scale(backend_, static_cast<const scalar*>(gradients_.data()), numbers);
+      backend_.only_if_finite(true);
+      update_statistics(batch);
+      detail::count_step(backend_, numbers);
+      backend_.only_if_finite(false);
+    };
+    if constexpr (std::is_empty_v<Loss>) {
+      repeat(batch, &queued_kind_of<Loss>, pass);
+    } else {
+      pass();
+    }
+    backend_.only_if_finite(true);
+    update(optimizer);
+    backend_.only_if_finite(false);
+    queued_.size += batch;
+    ++queued_steps_;
+  }
+
+  // The batch's statistics enter the running ones.
+  void update_statistics(std::size_t batch) {
+    context<Backend> c{backend_, scratch_, neurons_, true};
+    const auto update = [&]<class M>(detail::no_path, M& module) {
+      if constexpr (requires { module.update_statistics(c, batch); }) module.update_statistics(c, batch);
+    };
+    chain_.visit(detail::no_path{}, update);
+  }
+
   bool gradients_are_finite() {
     if constexpr (host_visible<Backend>) {
       bool finite = true;
@@ -557,7 +726,7 @@ class network {
     chain_.backward(c, {input_.data(), batch}, {output_.data(), batch}, tensor<output, const real>{gy, batch},
                     {nullptr, batch});
     if constexpr (is_mixed) {
-      if (loss_scale_ != 1) detail::scale(backend_, arena_size_, 1 / loss_scale_, gradients_.data());
+      if (loss_scale_ != 1) detail::divide(backend_, arena_size_, loss_scale_on_device(), gradients_.data());
     }
     if constexpr (!host_visible<Backend>) backend_.watch(arena_size_, gradients_.data());
   }
@@ -578,8 +747,15 @@ class network {
 
   // gy, from that by the logits.
   void share_gradient(std::size_t batch, real* gy) {
-    detail::share_among_steps(backend_, output::steps, batch * classes, static_cast<scalar>(loss_scale_),
+    detail::share_among_steps(backend_, output::steps, batch * classes, loss_scale_on_device(),
                               static_cast<const scalar*>(logits_gradient_.data()), gy);
+  }
+  const double* loss_scale_on_device() {
+    if constexpr (is_mixed) {
+      return of_steps_.data() + detail::current_loss_scale;
+    } else {
+      return nullptr;
+    }
   }
 
   // Channels innermost; throws numeric_error where a value is not finite, or none once it is stored.
@@ -621,15 +797,8 @@ class network {
 
   // Whether the gradient of a loss is computed without the host, which then need not wait for the forward pass.
   template <class Loss>
-  static constexpr bool differentiates_on_device = [] {
-    if constexpr (host_visible<Backend>) {
-      return false;
-    } else {
-      return requires(const Loss& loss, const scalar* logits, scalar* gradient) {
-        loss.of_item(classes, logits, std::size_t{}, double{}, gradient);
-      };
-    }
-  }();
+  static constexpr bool differentiates_on_device =
+      !host_visible<Backend> && detail::loss_of_items<Loss, typename Backend::scalar>;
 
   // The same gradient, of a loss that has of_item.
   template <class Loss>
@@ -722,6 +891,9 @@ class network {
   detail::host_copy<Backend, scalar> host_logits_;
   buffer<scalar> unused_gradient_;  // where the host sees no other
   std::size_t training_batch_ = 0, logits_size_ = 0;
+  storage<double> of_steps_;  // see detail::of_steps
+  step_result queued_;        // of steps whose results nobody has asked for; here the loss is a sum
+  std::uint64_t queued_steps_ = 0;
   double loss_scale_ = detail::default_loss_scale<Backend>;
   profile* times_ = nullptr;
 };

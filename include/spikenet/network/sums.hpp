@@ -11,10 +11,14 @@ namespace spikenet::detail {
 // to[i] += values[i] for i = 0 ... count-1
 template <class Backend, class S>
 void add_to(Backend& backend, std::size_t count, const S* values, S* to) {
-  using scalar = typename Backend::scalar;
-  backend.for_each(count, [=] SPIKENET_HOST_DEVICE(std::size_t i) {
-    to[i] = static_cast<S>(static_cast<scalar>(to[i]) + static_cast<scalar>(values[i]));
-  });
+  if constexpr (requires { backend.add_to(count, values, to); }) {
+    backend.add_to(count, values, to);
+  } else {
+    using scalar = typename Backend::scalar;
+    backend.for_each(count, [=] SPIKENET_HOST_DEVICE(std::size_t i) {
+      to[i] = static_cast<S>(static_cast<scalar>(to[i]) + static_cast<scalar>(values[i]));
+    });
+  }
 }
 
 // to[i] = a[i] + b[i % period]

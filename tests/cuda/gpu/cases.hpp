@@ -69,6 +69,15 @@ struct outcome {
 };
 
 template <class Network>
+std::vector<named_values> parameters_of(Network& net) {
+  std::vector<named_values> all;
+  net.for_each_parameter([&](const spikenet::tensor_info& info, std::span<float> values, std::span<float>) {
+    all.push_back({info.name, {values.begin(), values.end()}});
+  });
+  return all;
+}
+
+template <class Network>
 outcome run(const batch& data, std::size_t steps) {
   Network net{spikenet::seed{7}};
   outcome result;
@@ -85,9 +94,7 @@ outcome run(const batch& data, std::size_t steps) {
   for (std::size_t i = 0; i < steps; ++i) {
     result.losses.push_back(net.train_step(data.images, data.labels, optimizer).loss);
   }
-  net.for_each_parameter([&](const spikenet::tensor_info& info, std::span<float> values, std::span<float>) {
-    result.updated.push_back({info.name, {values.begin(), values.end()}});
-  });
+  result.updated = parameters_of(net);
   return result;
 }
 
@@ -95,7 +102,7 @@ outcome run_on_cpu(const batch& data, std::size_t steps);
 
 // The residual network of 19 layers on images of MNIST.
 template <class Backend>
-using mnist_network = spikenet::dsrn<Backend, 4, 2>;
+using mnist_network = spikenet::dsrn<Backend, 8, 2>;
 
 // Of the bundled files: the first images of the training files, or of the test files.
 batch mnist_images(const std::string& files, std::size_t count);

@@ -11,8 +11,8 @@
 // A training goes its own way after the first spike that rounding turns over, so what must agree is how it begins, and how
 // well it ends.
 void gpu_tests::mnist() {
-  const batch data = mnist_images("train", 600), unseen = mnist_images("t10k", 500);
-  constexpr std::size_t epochs = 10, batch_size = 50, steps_of_epoch = 12;
+  constexpr std::size_t images = 3000, epochs = 6, batch_size = 50, steps_of_epoch = images / batch_size;
+  const batch data = mnist_images("train", images), unseen = mnist_images("t10k", 2000);
   const training_record cpu = train_on_cpu(data, unseen, epochs, batch_size);
   const training_record gpu = train<mnist_network<spikenet::cuda<float>>>(data, unseen, epochs, batch_size);
   const auto text = [](double on_gpu, double on_cpu) {

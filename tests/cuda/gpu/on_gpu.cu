@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <numeric>
 #include <spikenet/cuda.cuh>
 #include <string>
 
@@ -68,7 +69,7 @@ void parity() {
   }
 }
 
-// Steps that are started as a graph compute what those do whose kernels are started one by one.
+// Steps that are started as a graph compute what those do whose kernels are started one by one; so do steps that are queued.
 void graphs() {
   using with_graphs = gpu_tests::small_network<spikenet::cuda<float, spikenet::step_graphs>>;
   const gpu_tests::batch data = gpu_tests::make_batch(40, 3);
@@ -76,6 +77,14 @@ void graphs() {
   expect_same_bits(plain.gradients, recorded.gradients, "its gradient");
   expect_same_bits(plain.updated, recorded.updated, "after 6 steps");
   expect(plain.losses == recorded.losses, "the losses");
+
+  with_graphs net{spikenet::seed{7}};
+  net.compute_gradients(data.images, data.labels);
+  for (int step = 0; step < 6; ++step) net.queue_step(data.images, data.labels, spikenet::adam{.learning_rate = 2e-3});
+  const double loss = net.finish_steps().loss, mean = std::accumulate(plain.losses.begin(), plain.losses.end(), 0.0) / 6;
+  expect(std::abs(loss - mean) < 1e-9 * mean,
+         "the loss of queued steps: " + std::to_string(loss) + ", not " + std::to_string(mean));
+  expect_same_bits(plain.updated, gpu_tests::parameters_of(net), "after 6 queued steps");
 }
 
 // It learns, and what it has learned holds for images it has not seen.

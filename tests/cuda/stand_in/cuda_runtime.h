@@ -110,8 +110,10 @@ T atomicMax(T* where, T what) {
   }
   return before;
 }
-inline unsigned atomicOr(unsigned* where, unsigned what) {
-  return std::atomic_ref<unsigned>(*where).fetch_or(what, std::memory_order_relaxed);
+template <class T>
+T atomicCAS(T* where, T expected, T what) {
+  std::atomic_ref<T>(*where).compare_exchange_strong(expected, what, std::memory_order_relaxed);
+  return expected;
 }
 template <class T>
 T atomicExch(T* where, T what) {

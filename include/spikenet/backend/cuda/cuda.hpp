@@ -77,6 +77,7 @@ class basic_cuda {
   static constexpr bool host_visible = false;
   static constexpr bool fuses_stages = !detail::has_cuda_option<one_by_one, Options...>;
   static constexpr bool recomputes_neurons = fuses_stages;
+  static constexpr bool watches_moments = true;
   static constexpr bool has_step_graphs = detail::has_cuda_option<step_graphs, Options...>;
 
   // Memory; see docs/backend.md.
@@ -99,13 +100,30 @@ class basic_cuda {
   // Notes whether all values are finite, for all_finite, which says whether all that was watched since was.
   template <class T>
   void watch(std::size_t count, const T* values) {
-    for_each(count, detail::cuda_kernels::note_not_finite<T>{values, flag()});
+    for_each(count, detail::cuda_kernels::note_not_finite<T>{values, not_finite()});
   }
   bool all_finite() {
-    unsigned seen = 0;
-    download(flag(), 1, &seen);
-    if (seen) clear(flag(), 1);
-    return seen == 0;
+    unsigned long long seen = 0;
+    download(not_finite(), 1, &seen);
+    if (seen) clear(not_finite(), 1);
+    last_not_finite_ = seen;
+    return seen == 0 || seen == step_left_out;
+  }
+  // On the device: the address of what was watched first among all that is not finite, or 0; or that a step was left out.
+  static constexpr unsigned long long step_left_out = 1;
+  unsigned long long* not_finite() { return not_finite_.reserve(1); }
+  // Whether that was `values` when all_finite was called last.
+  bool was_not_finite(const void* values) const { return last_not_finite_ == reinterpret_cast<std::uintptr_t>(values); }
+
+  // While this is set, for_each does nothing where something that was watched before is not finite: so the host can have a
+  // step done that it has not seen the gradients of.
+  void only_if_finite(bool set) { unless_ = set ? not_finite() : nullptr; }
+
+  // Adds to to[0 ... Count-1] the sums of what f(i, double* to_add_to) adds for i = 0 ... count-1.
+  template <std::size_t Count, class F>
+  void add_up(std::size_t count, F f, double* to) {
+    reduce<1, detail::cuda_kernels::sums<Count>>("add_up", count, detail::cuda_kernels::sum_of_rows<Count, F>{f},
+                                                 detail::cuda_kernels::add_sums<Count>{to});
   }
 
   // On the host, in double.
@@ -142,9 +160,20 @@ class basic_cuda {
   // For when the arguments of a pass have changed.
   void forget_passes() noexcept { last_ = recorded_ = {}; }
 
+  // to[i] += values[i]
+  void add_to(std::size_t count, const real* values, real* to) {
+    using namespace detail::cuda_kernels;
+    constexpr std::size_t width = 4;
+    if (count % width == 0) {
+      for_each(count / width, added<width, Scalar, real>{values, to});
+    } else {
+      for_each(count, added<1, Scalar, real>{values, to});
+    }
+  }
+
   template <class F>
   void for_each(std::size_t count, F f) {
-    detail::cuda_kernels::for_each_on_device(stream_.get(), count, f);
+    detail::cuda_kernels::for_each_on_device(stream_.get(), count, f, unless_);
   }
 
   template <class G>
@@ -183,7 +212,7 @@ class basic_cuda {
   void channel_moments(std::size_t rows, const real* x, double* mean, double* variance) {
     using namespace detail::cuda_kernels;
     reduce<Channels, detail::merged_moments>("channel_moments", rows, channel_moment<Channels, Scalar, real>{x},
-                                             write_moments{mean, variance});
+                                             write_moments{mean, variance, not_finite()});
   }
   template <std::size_t Channels>
   void normalisation_sums(std::size_t rows, const real* x, const real* g, const Scalar* mean,
@@ -196,7 +225,7 @@ class basic_cuda {
   template <std::size_t Channels>
   void channel_affine(std::size_t rows, const real* x, const real* z, const Scalar* a, const Scalar* b,
                       const Scalar* d, real* y) {
-    for_each(rows * Channels, detail::cuda_kernels::channel_affine<Channels, Scalar, real>{x, z, a, b, d, y});
+    for_each_group(rows * Channels, detail::cuda_kernels::channel_affine<Channels, Scalar, real>{x, z, a, b, d, y});
   }
 
   template <class Dynamics, std::size_t T, std::size_t InSteps>
@@ -211,8 +240,8 @@ class basic_cuda {
   template <class Dynamics, std::size_t T, std::size_t InSteps, std::size_t Channels>
   void tdbn_lif_forward(std::size_t rows, const neuron_constants<Scalar>& k, const real* x, const Scalar* scale,
                         const Scalar* shift, const real* residual, real* o) {
-    for_each(rows * Channels, detail::cuda_kernels::tdbn_lif_forward<Dynamics, T, InSteps, Channels, Scalar, real>{
-                                  rows * Channels, k, x, scale, shift, residual, o});
+    for_each_group(rows * Channels, detail::cuda_kernels::tdbn_lif_forward<Dynamics, T, InSteps, Channels, Scalar, real>{
+                                        {rows * Channels, x, scale, shift, residual}, k, o});
   }
   template <class Dynamics, std::size_t T, std::size_t InSteps, std::size_t Channels>
   void tdbn_lif_backward(std::size_t rows, const neuron_constants<Scalar>& k, const real* x, const Scalar* scale,
@@ -222,24 +251,28 @@ class basic_cuda {
     reduce<Channels, detail::cuda_kernels::sums<2>>(
         "tdbn_lif_backward", rows,
         detail::cuda_kernels::tdbn_lif_backward<Dynamics, T, InSteps, Channels, Scalar, real>{
-            rows * Channels, k, x, scale, shift, residual, mean, inverse_stddev, go, gu},
+            {rows * Channels, x, scale, shift, residual}, k, mean, inverse_stddev, go, gu},
         write_sums<Channels, 2, double>{sums});
   }
   template <class Dynamics, std::size_t T, std::size_t InSteps, std::size_t Channels>
   void tdbn_lif_backward_input(std::size_t rows, const neuron_constants<Scalar>& k, const real* x, const Scalar* scale,
                                const Scalar* shift, const real* go, const Scalar* a, const Scalar* b, const Scalar* d,
                                real* gx) {
-    for_each(rows * Channels,
-             detail::cuda_kernels::tdbn_lif_backward_input<Dynamics, T, InSteps, Channels, Scalar, real>{
-                 rows * Channels, k, x, scale, shift, go, a, b, d, gx});
+    for_each_group(rows * Channels,
+                   detail::cuda_kernels::tdbn_lif_backward_input<Dynamics, T, InSteps, Channels, Scalar, real>{
+                       {rows * Channels, x, scale, shift, nullptr}, k, go, a, b, d, gx});
   }
 
  private:
+  // For a function whose indices stand for so many neighbouring values each.
+  template <class F>
+  void for_each_group(std::size_t count, F f) {
+    for_each(count / F::width, f);
+  }
   template <std::size_t Channels, class Accumulator, class F, class Finish>
   void reduce(const char* name, std::size_t rows, F f, Finish finish) {
     detail::cuda_kernels::reduce_rows<Channels, Accumulator>(stream_.get(), reduction_, name, rows, f, finish);
   }
-  unsigned* flag() { return flag_.reserve(1); }
 
   struct pass_key {
     std::size_t batch = 0;
@@ -251,7 +284,9 @@ class basic_cuda {
   detail::unique_stream stream_ = detail::make_stream();
   detail::upload_queue uploads_;
   device_storage<double> reduction_, sum_;
-  device_storage<unsigned> flag_;
+  device_storage<unsigned long long> not_finite_;
+  unsigned long long last_not_finite_ = 0;
+  const unsigned long long* unless_ = nullptr;
   Convolution convolution_;
   MatrixProduct product_;
   pass_key last_, recorded_;  // the last pass that ran, and that of the graph

@@ -90,7 +90,7 @@ class cudnn_convolution {
     } else {
       real* const result = weight_.reserve(weight_size<G>);
       run(stream, p, x, gy, nullptr, result);
-      transpose<G>(stream, G::kernel * G::kernel, G::group_in, result, gweight);
+      rearrange<G>(stream, &filter_to_pytorch<G::group_in, taps<G>, real, Scalar>, result, gweight);
     }
   }
 
@@ -103,7 +103,9 @@ class cudnn_convolution {
  private:
   static constexpr cudnn::number type = cudnn::number_of<real, Options...>;
   template <class G>
-  static constexpr std::size_t weight_size = G::out_channels * G::group_in * G::kernel * G::kernel;
+  static constexpr std::size_t taps = G::kernel * G::kernel;
+  template <class G>
+  static constexpr std::size_t weight_size = G::out_channels * G::group_in * taps<G>;
   template <class G>
   static constexpr bool takes_weight_as_it_is = filter_layouts_agree<G> && std::same_as<real, Scalar>;
 
@@ -118,7 +120,7 @@ class cudnn_convolution {
       return weight;
     } else {
       real* const copy = weight_.reserve(weight_size<G>);
-      transpose<G>(stream, G::group_in, G::kernel * G::kernel, weight, copy);
+      rearrange<G>(stream, &filter_to_channels_last<G::group_in, taps<G>, Scalar, real>, weight, copy);
       return copy;
     }
   }
@@ -132,10 +134,10 @@ class cudnn_convolution {
     }
   }
   template <class G, class From, class To>
-  void transpose(cudaStream_t stream, std::size_t channels, std::size_t taps, const From* from, To* to) {
-    constexpr std::size_t threads = 256;
-    launch(stream, "transpose_filter", dim3((weight_size<G> + threads - 1) / threads), dim3(threads), 0,
-           &transpose_filter<From, To>, weight_size<G>, channels, taps, from, to);
+  void rearrange(cudaStream_t stream, void (*kernel)(std::size_t, const From*, To*), const From* from, To* to) {
+    constexpr std::size_t threads = filter_threads<taps<G>>, pairs = G::out_channels * G::group_in;
+    launch(stream, "filter layout", dim3((pairs + threads - 1) / threads), dim3(threads),
+           filter_shared_bytes<taps<G>, To>, kernel, G::out_channels, from, to);
   }
 
   void run(cudaStream_t stream, const cudnn::convolution_problem& p, const real* first, const real* second,
@@ -146,7 +148,7 @@ class cudnn_convolution {
     const bool is_new = known == plans_.end();
     if (is_new) {
       require_no_capture(stream, p);
-      known = plans_.emplace(p, prepared{cudnn::first_plan(p, device_), {}}).first;
+      known = plans_.emplace(p, prepared{cudnn::first_plan(p, handle_.get()), {}}).first;
     }
     prepared& found = known->second;
     found.pointers[cudnn::activation_id] = const_cast<real*>(first);
@@ -161,10 +163,6 @@ class cudnn_convolution {
     cudnnHandle_t handle = nullptr;
     cudnn::check(cudnnCreate(&handle), "cudnnCreate");
     handle_.reset(handle);
-    auto device = std::make_shared<cudnn::fe::DeviceProperties>();
-    device->set_handle(handle);
-    cudnn::check(device->build(), "the properties of the device");
-    device_ = std::move(device);
   }
 
   // What captures a CUDA graph must not take memory or wait for the device.
@@ -198,7 +196,6 @@ class cudnn_convolution {
   }
 
   cudnn::handle handle_;
-  std::shared_ptr<const cudnn::fe::DeviceProperties> device_;
   std::map<cudnn::convolution_problem, prepared> plans_;
   device_storage<std::byte> workspace_;
   device_storage<real> weight_;  // a weight or its gradient, channels last

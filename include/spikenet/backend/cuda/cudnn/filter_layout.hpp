@@ -10,7 +10,9 @@
 
 #include <cstddef>
 
+#include "spikenet/backend/cuda/kernels/reduction.hpp"
 #include "spikenet/backend/cuda/runtime.hpp"
+#include "spikenet/core/compiler.hpp"
 
 namespace spikenet::detail {
 
@@ -18,14 +20,40 @@ namespace spikenet::detail {
 template <class G>
 inline constexpr bool filter_layouts_agree = G::kernel == 1 || G::group_in == 1;
 
-// to [Cout, taps, channels] from [Cout, channels, taps], or with the two numbers exchanged the other way round.
-template <class From, class To>
-__global__ void transpose_filter(std::size_t count, std::size_t channels, std::size_t taps, const From* from, To* to) {
-  const std::size_t threads = std::size_t{blockDim.x} * gridDim.x;
-  for (std::size_t i = std::size_t{blockIdx.x} * blockDim.x + threadIdx.x; i < count; i += threads) {
-    const std::size_t channel = i % channels, tap = i / channels % taps, out = i / (channels * taps);
-    to[i] = static_cast<To>(from[(out * channels + channel) * taps + tap]);
+// A block takes as many pairs of a filter and a channel as it has threads, by way of the memory that its threads share: so
+// neighbours read and write neighbouring values on both sides.
+template <std::size_t Taps>
+inline constexpr std::size_t filter_threads = Taps <= 32 ? 256 : Taps <= 128 ? 64 : 32;
+template <std::size_t Taps, class To>
+inline constexpr std::size_t filter_shared_bytes = filter_threads<Taps> * Taps * sizeof(To);
+
+// to [filters, Taps, Channels] from [filters, Channels, Taps]
+template <std::size_t Channels, std::size_t Taps, class From, class To>
+__global__ void filter_to_channels_last(std::size_t filters, const From* from, To* to) {
+  To* const taps_of_pair = cuda_kernels::shared_memory<To>();  // [threads, Taps]
+  const std::size_t first = std::size_t{blockIdx.x} * blockDim.x, pair = first + threadIdx.x;
+  for (std::size_t i = threadIdx.x; i < blockDim.x * Taps && first * Taps + i < filters * Channels * Taps; i += blockDim.x)
+    taps_of_pair[i] = static_cast<To>(from[first * Taps + i]);
+  __syncthreads();
+  if (pair >= filters * Channels) return;
+  To* const own = to + pair / Channels * Taps * Channels + pair % Channels;
+  SPIKENET_UNROLL
+  for (std::size_t tap = 0; tap < Taps; ++tap) own[tap * Channels] = taps_of_pair[threadIdx.x * Taps + tap];
+}
+
+// And back.
+template <std::size_t Channels, std::size_t Taps, class From, class To>
+__global__ void filter_to_pytorch(std::size_t filters, const From* from, To* to) {
+  To* const taps_of_pair = cuda_kernels::shared_memory<To>();
+  const std::size_t first = std::size_t{blockIdx.x} * blockDim.x, pair = first + threadIdx.x;
+  if (pair < filters * Channels) {
+    const From* const own = from + pair / Channels * Taps * Channels + pair % Channels;
+    SPIKENET_UNROLL
+    for (std::size_t tap = 0; tap < Taps; ++tap) taps_of_pair[threadIdx.x * Taps + tap] = static_cast<To>(own[tap * Channels]);
   }
+  __syncthreads();
+  for (std::size_t i = threadIdx.x; i < blockDim.x * Taps && first * Taps + i < filters * Channels * Taps; i += blockDim.x)
+    to[first * Taps + i] = taps_of_pair[i];
 }
 
 }  // namespace spikenet::detail

@@ -1,7 +1,7 @@
 // cuDNN execution plans of the convolutions: from the numbers of a convolution to an engine that computes it.
 //
-// Nothing here needs a device: a plan is built for the properties of one, which may be those of a card that is described
-// in a file (tests/cuda/plans builds every convolution of a network that way, with these very functions).
+// Nothing here needs a device: a plan is built for that of a cuDNN handle, or for the description of one that need not be
+// there (tests/cuda/plans builds every convolution of a network that way, with these very functions).
 #pragma once
 
 // Without its JSON library, which stores plans and takes as long to compile as all the rest.
@@ -121,12 +121,13 @@ inline std::vector<std::int64_t> channels_last(std::int64_t channels, std::int64
   return {channels * height * width, 1, width * channels, channels};
 }
 
-// The graph of the operations of a convolution, for a device.
+// The graph of the operations of a convolution. device: the description of a device that need not be there; none where the
+// candidates are then asked for with a handle.
 inline std::shared_ptr<fe::graph::Graph> graph_of(const convolution_problem& p,
-                                                  std::shared_ptr<const fe::DeviceProperties> device) {
+                                                  std::shared_ptr<const fe::DeviceProperties> device = nullptr) {
   auto graph = std::make_shared<fe::graph::Graph>();
-  graph->set_device_properties(std::move(device))
-      .set_io_data_type(data_type(p.type))
+  if (device) graph->set_device_properties(std::move(device));
+  graph->set_io_data_type(data_type(p.type))
       .set_intermediate_data_type(fe::DataType_t::FLOAT)
       .set_compute_data_type(fe::DataType_t::FLOAT);
 
@@ -197,19 +198,20 @@ struct plan {
   std::size_t workspace = 0;    // bytes
 };
 
-// The candidates for a graph, those that must not be taken excluded; none of them is built yet. Throws where cuDNN has
-// none, with its reason.
-inline void find_candidates(fe::graph::Graph& graph, number type, const std::string& what) {
+// The candidates for a graph, those that must not be taken excluded; none of them is built yet. For the device of the handle,
+// or, without one, for that of the graph's description. Throws where cuDNN has none, with its reason.
+inline void find_candidates(fe::graph::Graph& graph, number type, const std::string& what, cudnnHandle_t handle) {
   check(graph.validate(), what);
-  check(graph.build_operation_graph(), what);
+  check(graph.build_operation_graph(handle), what);
   // A ranks by a model of the device; FALLBACK lists what ought to work everywhere.
   check(graph.create_execution_plans({fe::HeurMode_t::A, fe::HeurMode_t::FALLBACK}), what);
   graph.deselect_numeric_notes(unwanted(type));
 }
 
 // The first candidate that can be built. Throws where there is none, with cuDNN's reason for the last one.
-inline plan first_plan(std::shared_ptr<fe::graph::Graph> graph, number type, const std::string& what) {
-  find_candidates(*graph, type, what);
+inline plan first_plan(std::shared_ptr<fe::graph::Graph> graph, number type, const std::string& what,
+                       cudnnHandle_t handle = nullptr) {
+  find_candidates(*graph, type, what, handle);
   fe::error_t last{fe::error_code_t::GRAPH_NOT_SUPPORTED, "there is no engine"};
   const std::int64_t count = graph->get_execution_plan_count();
   for (std::int64_t i = 0; i < count; ++i) {
@@ -229,8 +231,12 @@ inline plan first_plan(std::shared_ptr<fe::graph::Graph> graph, number type, con
   return {};
 }
 
+// For a device that need not be there, and for that of a handle.
 inline plan first_plan(const convolution_problem& p, std::shared_ptr<const fe::DeviceProperties> device) {
   return first_plan(graph_of(p, std::move(device)), p.type, description_of(p));
+}
+inline plan first_plan(const convolution_problem& p, cudnnHandle_t handle) {
+  return first_plan(graph_of(p), p.type, description_of(p), handle);
 }
 
 }  // namespace spikenet::detail::cudnn

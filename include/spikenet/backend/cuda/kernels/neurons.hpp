@@ -5,6 +5,7 @@
 
 #include <cstddef>
 
+#include "spikenet/backend/cuda/kernels/lanes.hpp"
 #include "spikenet/backend/cuda/kernels/reduction.hpp"
 #include "spikenet/core/compiler.hpp"
 #include "spikenet/neuron/lif.hpp"
@@ -46,26 +47,87 @@ struct lif_backward {
   }
 };
 
-// Spikes of scale x + shift + residual: tdBN, residual sum and LIF in one pass. x [InSteps, rows, Channels]; residual [T,
-// rows, Channels] or null; o [T, rows, Channels]; size: rows * Channels, the neurons of one timestep
-template <class Dynamics, std::size_t T, std::size_t InSteps, std::size_t Channels, class S, class Real>
-struct tdbn_lif_forward {
+// What a stage of tdBN, residual sum and LIF is computed from: x [InSteps, rows, Channels]; scale, shift [Channels]; residual
+// [T, rows, Channels] or null; size: rows * Channels, the neurons of one timestep. A thread takes a few neighbouring channels.
+template <std::size_t T, std::size_t InSteps, std::size_t Channels, class S, class Real>
+struct stage_input {
+  static constexpr std::size_t width = lanes<Channels, T>;
+  using values = lane_values<S, width>;
+
   std::size_t size;
-  neuron_constants<S> k;
   const Real* x;
   const S *scale, *shift;
   const Real* residual;
+
+  // Of the neurons from number i on, which is a multiple of the width.
+  struct of_neurons {
+    values x[InSteps], sum[T];  // sum: scale x + shift + residual
+  };
+  SPIKENET_HOST_DEVICE of_neurons at(std::size_t i, const values& a, const values& d) const {
+    of_neurons all;
+    SPIKENET_UNROLL
+    for (std::size_t t = 0; t < InSteps; ++t) all.x[t] = load<S, width>(x + t * size + i);
+    SPIKENET_UNROLL
+    for (std::size_t t = 0; t < T; ++t) {
+      SPIKENET_UNROLL
+      for (std::size_t lane = 0; lane < width; ++lane)
+        all.sum[t][lane] = a[lane] * all.x[InSteps == 1 ? 0 : t][lane] + d[lane];
+      if (!residual) continue;
+      const values other = load<S, width>(residual + t * size + i);
+      SPIKENET_UNROLL
+      for (std::size_t lane = 0; lane < width; ++lane) all.sum[t][lane] += other[lane];
+    }
+    return all;
+  }
+};
+
+// Spikes o [T, rows, Channels] of the sums: tdBN, residual sum and LIF in one pass. A function of size / width indices.
+template <class Dynamics, std::size_t T, std::size_t InSteps, std::size_t Channels, class S, class Real>
+struct tdbn_lif_forward {
+  using input = stage_input<T, InSteps, Channels, S, Real>;
+  static constexpr std::size_t width = input::width;
+
+  input in;
+  neuron_constants<S> k;
   Real* o;
-  SPIKENET_HOST_DEVICE void operator()(std::size_t i) const {
-    const S a = scale[i % Channels], d = shift[i % Channels];
-    walk_forward<Dynamics, T, S>(
-        k,
-        [&](std::size_t t) {
-          S input = a * static_cast<S>(x[(InSteps == 1 ? 0 : t) * size + i]) + d;
-          if (residual) input += static_cast<S>(residual[t * size + i]);
-          return input;
-        },
-        [&](std::size_t t, S spike) { o[t * size + i] = static_cast<Real>(spike); });
+  SPIKENET_HOST_DEVICE void operator()(std::size_t group) const {
+    const std::size_t i = group * width, channel = i % Channels;
+    const auto neurons = in.at(i, load<S, width>(in.scale + channel), load<S, width>(in.shift + channel));
+    lane_values<S, width> spikes[T];
+    SPIKENET_UNROLL
+    for (std::size_t lane = 0; lane < width; ++lane) {
+      walk_forward<Dynamics, T, S>(
+          k, [&](std::size_t t) { return neurons.sum[t][lane]; },
+          [&](std::size_t t, S spike) { spikes[t][lane] = spike; });
+    }
+    SPIKENET_UNROLL
+    for (std::size_t t = 0; t < T; ++t) store(spikes[t], o + t * in.size + i);
+  }
+};
+
+// The gradient at the sums of some neurons, from go [T, rows, Channels], that at their spikes; [InSteps], summed over time
+// where the input is the same at every timestep.
+template <class Dynamics, std::size_t T, std::size_t InSteps, std::size_t Channels, class S, class Real>
+struct stage_gradient {
+  static constexpr std::size_t width = lanes<Channels, T>;
+  lane_values<S, width> at_sum[InSteps];
+
+  SPIKENET_HOST_DEVICE stage_gradient(const typename stage_input<T, InSteps, Channels, S, Real>::of_neurons& neurons,
+                                      const neuron_constants<S>& k, std::size_t size, std::size_t i, const Real* go) {
+    lane_values<S, width> gradient[T];
+    SPIKENET_UNROLL
+    for (std::size_t t = 0; t < T; ++t) gradient[t] = load<S, width>(go + t * size + i);
+    SPIKENET_UNROLL
+    for (std::size_t lane = 0; lane < width; ++lane) {
+      S total{};
+      walk_backward<Dynamics, T, S>(
+          k, [&](std::size_t t) { return neurons.sum[t][lane]; }, [&](std::size_t t) { return gradient[t][lane]; },
+          [&](std::size_t t, S of_step) {
+            if constexpr (InSteps == T) at_sum[t][lane] = of_step;
+            total += of_step;
+          });
+      if constexpr (InSteps != T) at_sum[0][lane] = total;
+    }
   }
 };
 
@@ -73,71 +135,71 @@ struct tdbn_lif_forward {
 // tdBN's backward pass needs of it: see normalisation_sum.
 template <class Dynamics, std::size_t T, std::size_t InSteps, std::size_t Channels, class S, class Real>
 struct tdbn_lif_backward {
-  std::size_t size;
+  using input = stage_input<T, InSteps, Channels, S, Real>;
+  static constexpr std::size_t width = input::width;
+
+  input in;
   neuron_constants<S> k;
-  const Real* x;
-  const S *scale, *shift;
-  const Real* residual;
   const S *mean, *inverse_stddev;
   const Real* go;
   Real* gu;
-  SPIKENET_HOST_DEVICE sums<2> operator()(row_range rows, std::size_t channel) const {
-    const S a = scale[channel], d = shift[channel], m = mean[channel];
-    S plain{}, product{};
+  SPIKENET_HOST_DEVICE of_lanes<sums<2>, width> operator()(row_range rows, std::size_t channel) const {
+    const auto a = load<S, width>(in.scale + channel), d = load<S, width>(in.shift + channel);
+    const auto m = load<S, width>(mean + channel);
+    lane_values<S, width> plain{}, product{};
     for (std::size_t row = rows.first; row < rows.last; row += rows.step) {
       const std::size_t i = row * Channels + channel;
-      S total{};
-      walk_backward<Dynamics, T, S>(
-          k,
-          [&](std::size_t t) {
-            S input = a * static_cast<S>(x[(InSteps == 1 ? 0 : t) * size + i]) + d;
-            if (residual) input += static_cast<S>(residual[t * size + i]);
-            return input;
-          },
-          [&](std::size_t t) { return static_cast<S>(go[t * size + i]); },
-          [&](std::size_t t, S gradient) {
-            total += gradient;
-            if constexpr (InSteps == T) {
-              if (gu) gu[t * size + i] = static_cast<Real>(gradient);
-              product += gradient * (static_cast<S>(x[t * size + i]) - m);
-            }
-          });
-      plain += total;
-      if constexpr (InSteps != T) {
-        if (gu) gu[i] = static_cast<Real>(total);
-        product += total * (static_cast<S>(x[i]) - m);
+      const auto neurons = in.at(i, a, d);
+      const stage_gradient<Dynamics, T, InSteps, Channels, S, Real> gradient(neurons, k, in.size, i, go);
+      SPIKENET_UNROLL
+      for (std::size_t t = 0; t < InSteps; ++t) {
+        SPIKENET_UNROLL
+        for (std::size_t lane = 0; lane < width; ++lane) {
+          plain[lane] += gradient.at_sum[t][lane];
+          product[lane] += gradient.at_sum[t][lane] * (neurons.x[t][lane] - m[lane]);
+        }
+        if (gu) store(gradient.at_sum[t], gu + t * in.size + i);
       }
     }
-    return {{static_cast<double>(plain), static_cast<double>(product * inverse_stddev[channel])}};
+    of_lanes<sums<2>, width> all;
+    SPIKENET_UNROLL
+    for (std::size_t lane = 0; lane < width; ++lane) {
+      all.value[lane] = {{static_cast<double>(plain[lane]),
+                          static_cast<double>(product[lane] * inverse_stddev[channel + lane])}};
+    }
+    return all;
   }
 };
 
 // gx = a gu + b x + d, the gradient by tdBN's input, where gu [InSteps, rows, Channels] is that at the neurons' input, which
-// is computed once more: that moves fewer bytes than to write it to memory and read it again. gx may be go.
+// is computed once more: that moves fewer bytes than to write it to memory and read it again. gx may be go. A function of
+// size / width indices.
 template <class Dynamics, std::size_t T, std::size_t InSteps, std::size_t Channels, class S, class Real>
 struct tdbn_lif_backward_input {
-  std::size_t size;
+  using input = stage_input<T, InSteps, Channels, S, Real>;
+  static constexpr std::size_t width = input::width;
+
+  input in;
   neuron_constants<S> k;
-  const Real* x;
-  const S *scale, *shift;
   const Real* go;
   const S *a, *b, *d;
   Real* gx;
-  SPIKENET_HOST_DEVICE void operator()(std::size_t i) const {
-    const std::size_t c = i % Channels;
-    const S slope = scale[c], offset = shift[c], by_gradient = a[c], by_input = b[c], constant = d[c];
-    const auto x_at = [&](std::size_t t) { return static_cast<S>(x[(InSteps == 1 ? 0 : t) * size + i]); };
-    S total{};
-    walk_backward<Dynamics, T, S>(
-        k, [&](std::size_t t) { return slope * x_at(t) + offset; },
-        [&](std::size_t t) { return static_cast<S>(go[t * size + i]); },
-        [&](std::size_t t, S gradient) {
-          total += gradient;
-          if constexpr (InSteps == T) {
-            gx[t * size + i] = static_cast<Real>(by_gradient * gradient + by_input * x_at(t) + constant);
-          }
-        });
-    if constexpr (InSteps != T) gx[i] = static_cast<Real>(by_gradient * total + by_input * x_at(0) + constant);
+  SPIKENET_HOST_DEVICE void operator()(std::size_t group) const {
+    const std::size_t i = group * width, channel = i % Channels;
+    const auto neurons = in.at(i, load<S, width>(in.scale + channel), load<S, width>(in.shift + channel));
+    const stage_gradient<Dynamics, T, InSteps, Channels, S, Real> gradient(neurons, k, in.size, i, go);
+    const auto by_gradient = load<S, width>(a + channel), by_input = load<S, width>(b + channel);
+    const auto constant = load<S, width>(d + channel);
+    SPIKENET_UNROLL
+    for (std::size_t t = 0; t < InSteps; ++t) {
+      lane_values<S, width> result;
+      SPIKENET_UNROLL
+      for (std::size_t lane = 0; lane < width; ++lane) {
+        result[lane] =
+            by_gradient[lane] * gradient.at_sum[t][lane] + by_input[lane] * neurons.x[t][lane] + constant[lane];
+      }
+      store(result, gx + t * in.size + i);
+    }
   }
 };
 

@@ -3,12 +3,14 @@
 // divided is a matter of their number alone, so the same call gives the same bits, and on any device.
 //
 // What is reduced to is an accumulator: doubles, and a member merge(other). What is reduced is a function that accumulates
-// the rows of one thread, operator()(row_range, channel); it may have effects of its own besides.
+// the rows of one thread for some neighbouring channels, its `width`: of_lanes<Accumulator, width> operator()(row_range,
+// channel), where channel is the first; it may have effects of its own besides.
 #pragma once
 
 #include <cuda_runtime.h>
 
 #include <algorithm>
+#include <bit>
 #include <cstddef>
 #include <cstring>
 
@@ -38,20 +40,38 @@ struct sums {
   }
 };
 
-// A block is 8 warps; `width` neighbouring channels lie side by side, so that a warp reads neighbouring values.
-template <std::size_t Channels>
-struct reduction_block {
-  static constexpr unsigned threads = 256, lanes = 32, warps = threads / lanes;
-  static constexpr unsigned width = Channels > 16 ? 32 : Channels > 8 ? 16 : Channels > 4 ? 8 : Channels > 2 ? 4 : Channels;
-  static constexpr unsigned rows = threads / width;  // at a time
-  static constexpr unsigned tiles = static_cast<unsigned>((Channels + width - 1) / width);
-
-  // Enough for the largest devices, few enough that merging them takes no time; each thread has some 16 rows at least.
-  static unsigned chunks(std::size_t count) {
-    constexpr std::size_t most = tiles >= 8 ? 256 : 2048 / tiles;
-    return static_cast<unsigned>(std::clamp<std::size_t>(count / (std::size_t{rows} * 16), 1, most));
+// One accumulator for each of some neighbouring channels.
+template <class Accumulator, std::size_t N>
+struct of_lanes {
+  Accumulator value[N];
+  SPIKENET_HOST_DEVICE void merge(const of_lanes& other) {
+    for (std::size_t lane = 0; lane < N; ++lane) value[lane].merge(other.value[lane]);
   }
 };
+
+// A block is 8 warps; `width` neighbours of the Count that there are lie side by side, so that a warp reads neighbouring
+// values.
+template <std::size_t Count, unsigned Most>
+struct reduction_block {
+  static constexpr unsigned threads = 256, lanes = 32, warps = threads / lanes;
+  static constexpr unsigned width = static_cast<unsigned>(std::min<std::size_t>(Most, std::bit_ceil(Count)));
+  static constexpr unsigned rows = threads / width;  // at a time
+  static constexpr unsigned tiles = static_cast<unsigned>((Count + width - 1) / width);
+};
+
+// Reads rows: a warp's threads are neighbours. Enough chunks for the largest devices, few enough that merging them takes no
+// time; each thread has some 8 rows at least.
+template <std::size_t Groups>
+struct reading_block : reduction_block<Groups, 32> {
+  using block = reduction_block<Groups, 32>;
+  static unsigned chunks(std::size_t count) {
+    constexpr std::size_t most = std::max<std::size_t>(512 / block::tiles, 32);
+    return static_cast<unsigned>(std::clamp<std::size_t>(count / (std::size_t{block::rows} * 8), 1, most));
+  }
+};
+// Merges chunks, of which there are few for each channel and many for each thread if it were alone.
+template <std::size_t Channels>
+using merging_block = reduction_block<Channels, 4>;
 
 // What the lane that differs in the bits `by` has.
 template <class Accumulator>
@@ -84,22 +104,25 @@ __device__ Accumulator merge_in_block(Accumulator own) {
 // partial [chunks, Channels]; the grid is [tiles, chunks]
 template <std::size_t Channels, class Accumulator, class F>
 __global__ void __launch_bounds__(256) reduce_chunks(std::size_t rows, F f, Accumulator* partial) {
-  using block = reduction_block<Channels>;
-  const unsigned channel = blockIdx.x * block::width + threadIdx.x % block::width;
+  constexpr std::size_t lanes = F::width;
+  using block = reading_block<Channels / lanes>;
+  const std::size_t channel = (std::size_t{blockIdx.x} * block::width + threadIdx.x % block::width) * lanes;
   const std::size_t chunk = blockIdx.y, chunks = gridDim.y;
-  Accumulator own;
+  of_lanes<Accumulator, lanes> own;
   if (channel < Channels) {
     own = f(row_range{chunk * rows / chunks + threadIdx.x / block::width, (chunk + 1) * rows / chunks, block::rows},
             channel);
   }
-  const Accumulator all = merge_in_block<block>(own);
-  if (threadIdx.x < block::width && channel < Channels) partial[chunk * Channels + channel] = all;
+  const of_lanes<Accumulator, lanes> all = merge_in_block<block>(own);
+  if (threadIdx.x < block::width && channel < Channels) {
+    for (std::size_t lane = 0; lane < lanes; ++lane) partial[chunk * Channels + channel + lane] = all.value[lane];
+  }
 }
 
 // finish(channel, what the chunks of that channel merge to)
 template <std::size_t Channels, class Accumulator, class Finish>
 __global__ void __launch_bounds__(256) merge_chunks(unsigned chunks, const Accumulator* partial, Finish finish) {
-  using block = reduction_block<Channels>;
+  using block = merging_block<Channels>;
   const unsigned channel = blockIdx.x * block::width + threadIdx.x % block::width;
   Accumulator own;
   if (channel < Channels) {
@@ -114,14 +137,18 @@ __global__ void __launch_bounds__(256) merge_chunks(unsigned chunks, const Accum
 template <std::size_t Channels, class Accumulator, class F, class Finish>
 void reduce_rows(cudaStream_t stream, device_storage<double>& scratch, const char* name, std::size_t rows, F f,
                  Finish finish) {
-  using block = reduction_block<Channels>;
-  constexpr std::size_t shared = sizeof(Accumulator) * block::warps * block::width;
+  using reading = reading_block<Channels / F::width>;
+  using merging = merging_block<Channels>;
+  static_assert(Channels % F::width == 0);
   constexpr std::size_t doubles = sizeof(Accumulator) / sizeof(double);
-  const unsigned chunks = block::chunks(rows);
+  constexpr auto shared = []<class Block>(std::size_t lanes, Block) {
+    return sizeof(Accumulator) * lanes * Block::warps * Block::width;
+  };
+  const unsigned chunks = reading::chunks(rows);
   auto* const partial = reinterpret_cast<Accumulator*>(scratch.reserve(chunks * Channels * doubles));
-  launch(stream, name, dim3(block::tiles, chunks), dim3(block::threads), shared,
+  launch(stream, name, dim3(reading::tiles, chunks), dim3(reading::threads), shared(F::width, reading{}),
          &reduce_chunks<Channels, Accumulator, F>, rows, f, partial);
-  launch(stream, name, dim3(block::tiles), dim3(block::threads), shared,
+  launch(stream, name, dim3(merging::tiles), dim3(merging::threads), shared(1, merging{}),
          &merge_chunks<Channels, Accumulator, Finish>, chunks, partial, finish);
 }
 

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstddef>
 
+#include "spikenet/backend/cuda/kernels/lanes.hpp"
 #include "spikenet/backend/cuda/kernels/reduction.hpp"
 #include "spikenet/core/compiler.hpp"
 #include "spikenet/core/moments.hpp"
@@ -22,92 +23,166 @@ struct write_sums {
 
 template <std::size_t Channels, class S, class Real>
 struct channel_sum {
+  static constexpr std::size_t width = 1;
   const Real* x;
-  SPIKENET_HOST_DEVICE sums<1> operator()(row_range rows, std::size_t channel) const {
+  SPIKENET_HOST_DEVICE of_lanes<sums<1>, 1> operator()(row_range rows, std::size_t channel) const {
     S sum{};
     for (std::size_t row = rows.first; row < rows.last; row += rows.step) {
       sum += static_cast<S>(x[row * Channels + channel]);
     }
-    return {{static_cast<double>(sum)}};
+    return {{{{static_cast<double>(sum)}}}};
   }
 };
 
 // Of an array, which is one channel to the reduction. In double: the squares of float overflow beyond 1e19.
 template <class T>
 struct sum_of_square {
+  static constexpr std::size_t width = 1;
   const T* x;
-  SPIKENET_HOST_DEVICE sums<1> operator()(row_range rows, std::size_t) const {
+  SPIKENET_HOST_DEVICE of_lanes<sums<1>, 1> operator()(row_range rows, std::size_t) const {
     double sum = 0;
     for (std::size_t row = rows.first; row < rows.last; row += rows.step) {
       const double value = static_cast<double>(x[row]);
       sum += value * value;
     }
-    return {{sum}};
+    return {{{{sum}}}};
   }
 };
 
-// Welford's update: no difference of large squares.
+// Each thread's rows as sums of what they are above its first, and of the squares of that: no difference of large squares,
+// and no division in each row, as Welford's update has (Chan, Golub and LeVeque, "Algorithms for Computing the Sample
+// Variance", 1983: shifted data).
 template <std::size_t Channels, class S, class Real>
 struct channel_moment {
+  static constexpr std::size_t width = lanes<Channels>;
   const Real* x;
-  SPIKENET_HOST_DEVICE merged_moments operator()(row_range rows, std::size_t channel) const {
-    S count{}, mean{}, squares{};
-    for (std::size_t row = rows.first; row < rows.last; row += rows.step) {
-      const S value = static_cast<S>(x[row * Channels + channel]), before = value - mean;
+  SPIKENET_HOST_DEVICE of_lanes<merged_moments, width> operator()(row_range rows, std::size_t channel) const {
+    of_lanes<merged_moments, width> all;
+    if (rows.first >= rows.last) return all;
+    const auto first = load<S, width>(x + rows.first * Channels + channel);
+    S count{1};
+    lane_values<S, width> sum{}, squares{};
+    for (std::size_t row = rows.first + rows.step; row < rows.last; row += rows.step) {
+      const auto values = load<S, width>(x + row * Channels + channel);
       count += S{1};
-      mean += before / count;
-      squares += before * (value - mean);
+      SPIKENET_UNROLL
+      for (std::size_t lane = 0; lane < width; ++lane) {
+        const S above = values[lane] - first[lane];
+        sum[lane] += above;
+        squares[lane] += above * above;
+      }
     }
-    return {static_cast<double>(count), static_cast<double>(mean), static_cast<double>(squares)};
+    SPIKENET_UNROLL
+    for (std::size_t lane = 0; lane < width; ++lane) {
+      const S mean = sum[lane] / count;
+      const S about_mean = squares[lane] - sum[lane] * mean;  // rounding must not make it negative
+      all.value[lane] = {static_cast<double>(count), static_cast<double>(first[lane] + mean),
+                         static_cast<double>(about_mean < S{0} ? S{0} : about_mean)};
+    }
+    return all;
   }
 };
+// And notes where they are not finite, as note_not_finite would, which would be one kernel more.
 struct write_moments {
   double *mean, *variance;
-  SPIKENET_HOST_DEVICE void operator()(std::size_t channel, const merged_moments& all) const {
+  unsigned long long* where;
+  __device__ void operator()(std::size_t channel, const merged_moments& all) const {
     mean[channel] = all.mean;
     variance[channel] = all.variance();
+    if (!std::isfinite(mean[channel]) || !std::isfinite(variance[channel]))
+      atomicCAS(where, 0ull, reinterpret_cast<unsigned long long>(mean));
   }
 };
 
 // Of g, and of g (x - mean) inverse_stddev.
 template <std::size_t Channels, class S, class Real>
 struct normalisation_sum {
+  static constexpr std::size_t width = lanes<Channels>;
   const Real *x, *g;
   const S *mean, *inverse_stddev;
-  SPIKENET_HOST_DEVICE sums<2> operator()(row_range rows, std::size_t channel) const {
-    S plain{}, product{};
-    const S m = mean[channel], s = inverse_stddev[channel];
+  SPIKENET_HOST_DEVICE of_lanes<sums<2>, width> operator()(row_range rows, std::size_t channel) const {
+    lane_values<S, width> plain{}, product{};
+    const auto m = load<S, width>(mean + channel);
     for (std::size_t row = rows.first; row < rows.last; row += rows.step) {
       const std::size_t at = row * Channels + channel;
-      const S gradient = static_cast<S>(g[at]);
-      plain += gradient;
-      product += gradient * ((static_cast<S>(x[at]) - m) * s);
+      const auto gradients = load<S, width>(g + at), values = load<S, width>(x + at);
+      SPIKENET_UNROLL
+      for (std::size_t lane = 0; lane < width; ++lane) {
+        plain[lane] += gradients[lane];
+        product[lane] += gradients[lane] * (values[lane] - m[lane]);
+      }
     }
-    return {{static_cast<double>(plain), static_cast<double>(product)}};
+    of_lanes<sums<2>, width> all;
+    for (std::size_t lane = 0; lane < width; ++lane) {
+      all.value[lane] = {{static_cast<double>(plain[lane]),
+                          static_cast<double>(product[lane] * inverse_stddev[channel + lane])}};
+    }
+    return all;
   }
 };
 
-// y = a x + b z + d; z may be null, y may be x or z.
+// y = a x + b z + d; z may be null, y may be x or z. A function of as many indices as there are groups of `width` channels.
 template <std::size_t Channels, class S, class Real>
 struct channel_affine {
+  static constexpr std::size_t width = lanes<Channels>;
   const Real *x, *z;
   const S *a, *b, *d;
   Real* y;
-  SPIKENET_HOST_DEVICE void operator()(std::size_t i) const {
-    const std::size_t channel = i % Channels;
-    S value = a[channel] * static_cast<S>(x[i]) + d[channel];
-    if (z) value += b[channel] * static_cast<S>(z[i]);
-    y[i] = static_cast<Real>(value);
+  SPIKENET_HOST_DEVICE void operator()(std::size_t group) const {
+    const std::size_t i = group * width, channel = i % Channels;
+    auto values = load<S, width>(x + i);
+    const auto factors = load<S, width>(a + channel), constants = load<S, width>(d + channel);
+    SPIKENET_UNROLL
+    for (std::size_t lane = 0; lane < width; ++lane) values[lane] = factors[lane] * values[lane] + constants[lane];
+    if (z) {
+      const auto others = load<S, width>(z + i), by_other = load<S, width>(b + channel);
+      SPIKENET_UNROLL
+      for (std::size_t lane = 0; lane < width; ++lane) values[lane] += by_other[lane] * others[lane];
+    }
+    store(values, y + i);
   }
 };
 
-// Sets the flag where any of the values is NaN or infinite.
+// to += x, so many values at once
+template <std::size_t Width, class S, class Real>
+struct added {
+  const Real* x;
+  Real* to;
+  SPIKENET_HOST_DEVICE void operator()(std::size_t group) const {
+    const auto values = load<S, Width>(x + group * Width);
+    auto sum = load<S, Width>(to + group * Width);
+    SPIKENET_UNROLL
+    for (std::size_t lane = 0; lane < Width; ++lane) sum[lane] += values[lane];
+    store(sum, to + group * Width);
+  }
+};
+
+// Where any of the values is NaN or infinite: their address, unless there already is one, of others that were before.
 template <class T>
 struct note_not_finite {
   const T* x;
-  unsigned* flag;
+  unsigned long long* where;
   __device__ void operator()(std::size_t i) const {
-    if (!std::isfinite(x[i])) atomicOr(flag, 1u);
+    if (!std::isfinite(x[i])) atomicCAS(where, 0ull, reinterpret_cast<unsigned long long>(x));
+  }
+};
+
+// Adds the sums of what f(i, double* to_add_to) adds in each of the rows to `to` [Count].
+template <std::size_t Count, class F>
+struct sum_of_rows {
+  static constexpr std::size_t width = 1;
+  F f;
+  SPIKENET_HOST_DEVICE of_lanes<sums<Count>, 1> operator()(row_range rows, std::size_t) const {
+    of_lanes<sums<Count>, 1> own;
+    for (std::size_t row = rows.first; row < rows.last; row += rows.step) f(row, own.value[0].value);
+    return own;
+  }
+};
+template <std::size_t Count>
+struct add_sums {
+  double* to;
+  SPIKENET_HOST_DEVICE void operator()(std::size_t, const sums<Count>& all) const {
+    for (std::size_t i = 0; i < Count; ++i) to[i] += all.value[i];
   }
 };
 
