@@ -1,48 +1,75 @@
-// The deep spiking residual network as a whole on an NVIDIA GPU: a training step (forward, backward, Adam), its kernels
-// started one by one or as a CUDA graph, and evaluation. spikenet_gpu_benchmark [BATCH...]
+// The deep spiking residual network as a whole on an NVIDIA GPU, in one precision: a training step (forward, backward,
+// Adam), its kernels started one by one or as a CUDA graph, asked for its loss at once or every 20 steps, with the engines
+// that are the fastest where they are tried; and evaluation.
 //
-// Wall time of each call, which ends when the host has the loss or the logits; upload and all else included.
+// Wall time of a step, which ends when the host has the loss or the logits; upload and all else included.
 #include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
-#include <cstdlib>
-#include <exception>
 #include <spikenet/cuda.cuh>
+#include <type_traits>
 #include <vector>
+
+#include "gpu.hpp"
 
 namespace {
 
-constexpr std::size_t width = SPIKENET_GPU_BENCHMARK_WIDTH, timesteps = SPIKENET_GPU_BENCHMARK_TIMESTEPS;
+using gpu_benchmark::precision;
 
-// Runs f often enough, after some calls that make plans and take memory, and prints how long a call takes.
+constexpr std::size_t width = SPIKENET_GPU_BENCHMARK_WIDTH, timesteps = SPIKENET_GPU_BENCHMARK_TIMESTEPS;
+#define SPIKENET_GPU_BENCHMARK_TEXT_OF(x) #x
+#define SPIKENET_GPU_BENCHMARK_TEXT(x) SPIKENET_GPU_BENCHMARK_TEXT_OF(x)
+constexpr precision chosen = precision::SPIKENET_GPU_BENCHMARK_PRECISION;
+constexpr const char* name_of_chosen = SPIKENET_GPU_BENCHMARK_TEXT(SPIKENET_GPU_BENCHMARK_PRECISION);
+
+// Runs f, which takes so many steps, often enough, after some calls that make plans and take memory, and prints how long a
+// step takes.
 template <class F>
-void report(const char* name, std::size_t batch, F f) {
+void report(const char* name, std::size_t batch, F f, std::size_t steps = 1) {
   using clock = std::chrono::steady_clock;
   constexpr int warm_up = 5;
   constexpr std::size_t least = 10, most = 1000;
-  constexpr double seconds = 2;
+  constexpr double seconds = 1;
   for (int i = 0; i < warm_up; ++i) f();
   std::vector<double> times;
   double total = 0;
   while (times.size() < least || (total < seconds && times.size() < most)) {
     const auto start = clock::now();
     f();
-    times.push_back(std::chrono::duration<double>(clock::now() - start).count());
-    total += times.back();
+    const double seconds_of_call = std::chrono::duration<double>(clock::now() - start).count();
+    times.push_back(seconds_of_call / static_cast<double>(steps));
+    total += seconds_of_call;
   }
   std::sort(times.begin(), times.end());
   const double median = times[times.size() / 2];
-  std::printf("%-26s %6zu %10.3f %10.3f %10.3f %12.0f\n", name, batch, 1e3 * median, 1e3 * times.front(),
-              1e3 * times.back(), static_cast<double>(batch) / median);
+  std::printf("%-9s %-28s %6zu %10.3f %10.3f %10.3f %12.0f\n", name_of_chosen, name, batch, 1e3 * median,
+              1e3 * times.front(), 1e3 * times.back(), static_cast<double>(batch) / median);
   std::fflush(stdout);
 }
 
+template <precision, class... Options>
+struct policy;
 template <class... Options>
-using network = spikenet::dsrn<spikenet::cuda<float, Options...>, width, timesteps>;
+struct policy<precision::float32, Options...> : std::type_identity<spikenet::cuda<float, Options...>> {};
+template <class... Options>
+struct policy<precision::tf32, Options...>
+    : std::type_identity<spikenet::cuda<float, spikenet::allow_tf32, Options...>> {};
+template <class... Options>
+struct policy<precision::float16, Options...>
+    : std::type_identity<spikenet::cuda<float, spikenet::mixed<__half>, Options...>> {};
+template <class... Options>
+struct policy<precision::bfloat16, Options...>
+    : std::type_identity<spikenet::cuda<float, spikenet::mixed<__nv_bfloat16>, Options...>> {};
 
-void measure(std::size_t batch) {
+template <class... Options>
+using network = spikenet::dsrn<typename policy<chosen, Options...>::type, width, timesteps>;
+
+}  // namespace
+
+template <>
+void gpu_benchmark::measure<chosen>(std::size_t batch) {
   std::vector<float> images(batch * network<>::input::size);
   std::vector<std::int32_t> labels(batch);
   spikenet::random_stream random{spikenet::seed{2}};
@@ -54,34 +81,16 @@ void measure(std::size_t batch) {
     report("training step", batch, [&] { net.train_step(images, labels, optimizer); });
     report("evaluation", batch, [&] { net.evaluate(images); });
   }
-  network<spikenet::step_graphs> net{spikenet::seed{1}};
-  report("training step, step_graphs", batch, [&] { net.train_step(images, labels, optimizer); });
-}
-
-}  // namespace
-
-int main(int argc, char** argv) {
-  if (const auto reason = spikenet::why_no_cuda_device()) {
-    std::printf("Skipped: %s\n", reason->c_str());
-    return 0;
+  constexpr std::size_t queued = 20;
+  const auto queue_steps = [&](auto& net) {
+    for (std::size_t i = 0; i < queued; ++i) net.queue_step(images, labels, optimizer);
+    net.finish_steps();
+  };
+  {
+    network<spikenet::step_graphs> net{spikenet::seed{1}};
+    report("training step, step_graphs", batch, [&] { net.train_step(images, labels, optimizer); });
+    report("the same, queued", batch, [&] { queue_steps(net); }, queued);
   }
-  std::vector<std::size_t> batches;
-  for (int i = 1; i < argc; ++i) {
-    const long batch = std::strtol(argv[i], nullptr, 10);
-    if (batch < 1) {
-      std::fprintf(stderr, "%s: \"%s\" is no size of a batch. Usage: %s [BATCH...]\n", argv[0], argv[i], argv[0]);
-      return 2;
-    }
-    batches.push_back(static_cast<std::size_t>(batch));
-  }
-  if (batches.empty()) batches = {64, 256};
-  try {
-    std::printf("%s, width %zu, %zu timesteps, float\n%-26s %6s %10s %10s %10s %12s\n",
-                spikenet::cuda_devices().front().name.c_str(), width, timesteps, "", "batch", "median ms", "least",
-                "most", "images/s");
-    for (const std::size_t batch : batches) measure(batch);
-  } catch (const std::exception& e) {
-    std::fprintf(stderr, "%s: %s\n", argv[0], e.what());
-    return 1;
-  }
+  network<spikenet::step_graphs, spikenet::autotune> net{spikenet::seed{1}};
+  report("the same, autotune", batch, [&] { queue_steps(net); }, queued);
 }

@@ -140,7 +140,7 @@ class TimeLastLayer(nn.Module):
         for t in range(x.shape[-1]):
             y = self.layer(x[..., t])
             if out is None:
-                out = torch.zeros(y.shape + x.shape[-1:], dtype=y.dtype)
+                out = y.new_zeros(y.shape + x.shape[-1:])
             out[..., t] = y
         return out
 

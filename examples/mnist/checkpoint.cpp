@@ -176,6 +176,8 @@ train_options begun_options(const train_options& command_line) {
   const checkpoint_info info = from_metadata(spikenet::safetensors_file::read(command_line.init.value()));
   train_options options = command_line;
   options.model = info.model;
+  options.model.device = command_line.model.device;
+  options.model.precision = command_line.model.precision;
   if (command_line.given.contains("a")) options.model.a = command_line.model.a;
   options.pixel_mean = info.normalisation.mean.at(0);
   options.pixel_stddev = info.normalisation.stddev.at(0);

@@ -44,9 +44,10 @@ inline void note_signals() {
   }
 }
 
-// Throws an interruption where a signal has been noted.
+// Whether a signal has been noted; and, where one has, throws an interruption.
+inline bool asked_to_stop() { return detail::signal_received != 0; }
 inline void stop_if_asked() {
-  if (detail::signal_received != 0) throw interruption{static_cast<int>(detail::signal_received)};
+  if (asked_to_stop()) throw interruption{static_cast<int>(detail::signal_received)};
 }
 
 }  // namespace mnist

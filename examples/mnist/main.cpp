@@ -133,6 +133,8 @@ void add_train_options(CLI::App& app, mnist::train_options& o) {
   app.option_defaults()->group("Program");
   app.add_option("--device", o.model.device, "Where to train; auto: on the GPU if that is possible, and else why not")
       ->check(CLI::IsMember({"cpu", "cuda", "auto"}));
+  app.add_option("--precision", o.model.precision, "On a GPU: what layers store and multiply; the CPU has float32 only")
+      ->check(CLI::IsMember({"float32", "tf32", "float16", "bfloat16"}));
   app.add_option("--init", o.init, "Begin with this model.safetensors, a training's or an import's")
       ->check(CLI::ExistingFile);
   for (const char* const its : {"--width", "--steps", "--readout", "--v_th", "--tau"})

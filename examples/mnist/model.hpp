@@ -40,7 +40,11 @@ struct model_options {
   double tau = 0.25;                     // what is left of their potential after one timestep
   double a = 0.5;                        // half the width of the surrogate's window
   std::string device = "cpu";            // or "cuda", or "auto": see choose_device
+  std::string precision = "float32";     // on a GPU; or "tf32", "float16", "bfloat16"
 };
+
+// What a network on a GPU computes in: docs/cuda.md. All but tf32 and float32 are mixed precision.
+enum class gpu_precision { float32, tf32, float16, bfloat16 };
 
 class deployed;  // deployed.hpp
 
@@ -63,6 +67,8 @@ class model {
   // images: [N, 1, image_height, image_width]; labels: [N]. See spikenet::network for all of these.
   virtual train_result train_step(std::span<const float> images, std::span<const std::int32_t> labels,
                                   const optimizer& rule, const step_options& options) = 0;
+  virtual void queue_step(std::span<const float> images, std::span<const std::int32_t> labels, const optimizer& rule) = 0;
+  virtual spikenet::step_result finish_steps() = 0;
   virtual void recalibrate(std::span<const float> images, std::size_t n) = 0;
   virtual spikenet::step_result test_step(std::span<const float> images, std::span<const std::int32_t> labels) = 0;
   // Logits [N, classes] in evaluation mode, valid until the next call.
@@ -100,9 +106,9 @@ class model {
 // Why there is no network of this size in the program, and how to get one; nothing where there is one.
 std::optional<std::string> why_not_built(std::size_t width, std::size_t steps);
 
-// Why no network of this size can run on a GPU: the program has none for it, or the machine has no usable GPU. Nothing
-// where one can.
-std::optional<std::string> why_not_on_gpu(std::size_t width, std::size_t steps);
+// Why no network of this size and precision can run on a GPU: the program has none, or the machine has no usable GPU.
+// Nothing where one can.
+std::optional<std::string> why_not_on_gpu(const model_options& options);
 
 // Settles a device of "auto": the GPU where the network can run there, and else the CPU, with a line that says why. Throws
 // spikenet::argument_error where "cuda" is asked for and cannot be had.
@@ -112,10 +118,10 @@ void choose_device(model_options& options);
 std::unique_ptr<model> make_model(const model_options& options, spikenet::seed seed);
 
 // The network of one size on the CPU and on a GPU; model.cpp and model.cu have the definitions. options.width,
-// options.steps and options.device are not looked at.
+// options.steps, options.device and options.precision are not looked at.
 template <std::size_t Width, std::size_t Timesteps>
 std::unique_ptr<model> make_model_of_size(const model_options& options, spikenet::seed seed);
-template <std::size_t Width, std::size_t Timesteps>
+template <std::size_t Width, std::size_t Timesteps, gpu_precision Precision>
 std::unique_ptr<model> make_gpu_model_of_size(const model_options& options, spikenet::seed seed);
 
 }  // namespace mnist

@@ -31,6 +31,10 @@ class model_of : public model {
     std::visit([&](const auto& chosen) { net_.update(chosen); }, rule);
     return result;
   }
+  void queue_step(std::span<const float> images, std::span<const std::int32_t> labels, const optimizer& rule) override {
+    std::visit([&](const auto& chosen) { net_.queue_step(images, labels, chosen); }, rule);
+  }
+  spikenet::step_result finish_steps() override { return net_.finish_steps(); }
   void recalibrate(std::span<const float> images, std::size_t n) override { net_.recalibrate(images, n); }
   spikenet::step_result test_step(std::span<const float> images, std::span<const std::int32_t> labels) override {
     return net_.test_step(images, labels);

@@ -139,17 +139,17 @@ class progress {
     std::fflush(out_);
   }
 
-  // After each batch: its number of images, their mean loss, and how many of them were classified correctly.
-  void update(std::size_t images, double loss, std::size_t correct) {
+  // After each batch, or so many of them: the number of images, their mean loss, and how many were classified correctly.
+  void update(std::size_t images, double loss, std::size_t correct, std::size_t batches = 1) {
     const auto count = static_cast<double>(images);
     state_.done += images;
-    ++batches_;
+    const std::size_t batches_before = std::exchange(batches_, batches_ + batches);
     totals_.images += images;
     totals_.loss_sum += count * loss;
     totals_.correct += correct;
 
     // What is shown weighs the last 50 batches or so, else it would lag behind a network that learns fast.
-    constexpr double keep = 0.98;
+    const double keep = std::pow(0.98, static_cast<double>(batches));
     recent_images_ = keep * recent_images_ + count;
     recent_loss_ = keep * recent_loss_ + count * loss;
     recent_correct_ = keep * recent_correct_ + static_cast<double>(correct);
@@ -166,7 +166,7 @@ class progress {
     if (terminal_ && (!drawn_ || now - last_drawn_ >= std::chrono::milliseconds{100})) {
       last_drawn_ = now;
       draw();
-    } else if (!terminal_ && log_interval_ > 0 && batches_ % log_interval_ == 0) {
+    } else if (!terminal_ && log_interval_ > 0 && batches_ / log_interval_ != batches_before / log_interval_) {
       std::fprintf(out_, "%s\n", progress_line(state_, plain_width).c_str());
       std::fflush(out_);
     }

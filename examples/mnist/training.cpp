@@ -94,7 +94,8 @@ training::training(const train_options& options, const image_files& images, std:
       recalibration_{split_.training.first(std::clamp<std::size_t>(options.recalibrate, 1, split_.training.size())),
                      {.batch_size = options.train_batch_size, .normalisation = info_.normalisation}},
       validation_{split_.validation, {.batch_size = options.val_batch_size, .normalisation = info_.normalisation}},
-      monitored_{split_.validation.first(monitored_images(split_.training.size(), split_.validation.size())),
+      monitored_{split_.validation.first(monitored_images(split_.training.size(), split_.validation.size(),
+                                                          options.model.device == "cuda")),
                  {.batch_size = options.val_batch_size, .normalisation = info_.normalisation}},
       test_{images.test, {.batch_size = options.test_batch_size, .normalisation = info_.normalisation}},
       schedule_{make_schedule(options)},
@@ -144,7 +145,7 @@ void training::print_plan() const {
   if (options_.patience > 0)
     std::printf("patience    %zu epochs of a validation loss worse than the best\n", options_.patience);
   if (net.device == "cuda")
-    std::printf("processor   the GPU\n");
+    std::printf("processor   the GPU, in %s\n", net.precision.c_str());
   else
     std::printf("processor   %zu threads\n", spikenet::cpu_threads());
   std::printf("checkpoint  %s\n", best_of(run_).c_str());
@@ -189,22 +190,37 @@ double training::rate_at(std::size_t batch) const {
 // The batches of the current epoch that are left.
 progress::summary training::train_epoch(const std::string& title, training_log* log) {
   progress live{title, training_.size(), options_.log_interval, record_.so_far};
+  // A GPU is given so many steps before it is asked what became of them, so that it need not wait for the host.
+  const std::size_t most_queued = options_.model.device == "cuda" && options_.clip_norm == 0 ? 20 : 0;
+  std::size_t queued = 0;
+  const auto take_in_queued = [&] {
+    if (queued == 0) return;
+    const spikenet::step_result done = net_->finish_steps();
+    live.update(done.size, done.loss, done.correct, std::exchange(queued, 0));
+  };
   for (const auto& batch : training_.epoch(static_cast<std::uint32_t>(record_.epoch), record_.batch)) {
     const double rate = rate_at(record_.batch);
     if (log && record_.batch == 0) log->sample(record_.epoch + 1, batch.images);
     ++record_.batch;
     const bool told = log && log->wants(steps());
     try {
-      const train_result result = net_->train_step(batch.images, batch.labels, make_optimizer(options_, rate),
-                                                   {.clip_norm = options_.clip_norm, .gradient_norm = told});
-      if (told) log->step(steps(), result, rate);
-      live.update(batch.size(), result.loss, result.correct);
+      const optimizer rule = make_optimizer(options_, rate);
+      if (most_queued > 0 && !told) {
+        net_->queue_step(batch.images, batch.labels, rule);
+        if (++queued == most_queued || record_.batch == training_.batches() || asked_to_stop()) take_in_queued();
+      } else {
+        take_in_queued();
+        const train_result result = net_->train_step(batch.images, batch.labels, rule,
+                                                     {.clip_norm = options_.clip_norm, .gradient_norm = told});
+        if (told) log->step(steps(), result, rate);
+        live.update(batch.size(), result.loss, result.correct);
+      }
     } catch (const spikenet::numeric_error& error) {
       throw spikenet::numeric_error("Training broke down in epoch " + std::to_string(record_.epoch + 1) + ", batch " +
                                     std::to_string(record_.batch) + ": " + error.what() + ". A lower --lr may help.");
     }
     record_.so_far = live.so_far();
-    stop_if_asked();
+    if (queued == 0) stop_if_asked();
   }
   return live.finish();
 }

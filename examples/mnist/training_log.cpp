@@ -77,8 +77,9 @@ bool has_event_files(const std::filesystem::path& run) {
   return false;
 }
 
-std::size_t monitored_images(std::size_t training, std::size_t validation) {
-  return std::min(validation, std::clamp<std::size_t>(training / 100, 100, 1000));
+std::size_t monitored_images(std::size_t training, std::size_t validation, bool on_gpu) {
+  constexpr std::size_t least = 100, most = 1000;
+  return std::min(validation, on_gpu ? least : std::clamp(training / 100, least, most));
 }
 
 training_log::training_log(const std::filesystem::path& run, const subject& of, std::size_t steps_taken)

@@ -24,8 +24,9 @@ namespace mnist {
 bool has_event_files(const std::filesystem::path& run);
 
 // How many images the firing rates are taken from after each epoch. A hundredth of what the epoch trained with, since a
-// monitored image costs about as much as one to train, but enough for the monitor to judge by.
-std::size_t monitored_images(std::size_t training, std::size_t validation);
+// monitored image costs about as much as one to train, but enough for the monitor to judge by; just enough where a GPU
+// trains, since all neurons of a monitored image come to the host.
+std::size_t monitored_images(std::size_t training, std::size_t validation, bool on_gpu);
 
 class training_log {
  public:

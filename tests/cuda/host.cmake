@@ -11,6 +11,7 @@ file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_LIST_DIR}/*.cpp)
 list(FILTER sources EXCLUDE REGEX "/(golden_check|races)\\.cpp$")
 add_executable(cuda_tests ${sources})
 target_compile_options(cuda_tests PRIVATE -O0)
+target_compile_definitions(cuda_tests PRIVATE SPIKENET_TEST_TMP="${test_tmp}")
 target_link_libraries(cuda_tests PRIVATE cuda_stand_in spikenet_test_options ${catch})
 catch_discover_tests(cuda_tests TEST_PREFIX "cuda/" EXTRA_ARGS ${catch_arguments} PROPERTIES LABELS cuda TIMEOUT 600)
 

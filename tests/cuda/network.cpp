@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <filesystem>
 #include <limits>
 #include <map>
 #include <span>
@@ -13,8 +14,11 @@
 
 #include "catch.hpp"
 #include "cuda/reference.hpp"
+#include "spikenet/io/checkpoint.hpp"
+#include "spikenet/io/state_dict.hpp"
 #include "spikenet/spikenet.hpp"
 #include "unit/same_training.hpp"
+#include "unit/scratch.hpp"
 #include "unit/support.hpp"
 
 using namespace spikenet;
@@ -375,6 +379,31 @@ TEST_CASE("a queued step that is not finite is told of later, and nothing moves 
   };
   check(small{seed{3}});
   check(with_graphs{seed{3}});
+}
+
+TEST_CASE("what a network on the device has learned is saved, and loaded into another", "[cuda]") {
+  const std::filesystem::path scratch = test::scratch("cuda_network");
+  with_graphs net{seed{3}}, other{seed{4}};
+  small_t<host> on_host{seed{5}};
+  for (std::uint64_t step = 0; step < 4; ++step) {
+    net.queue_step(small_images(4, step), four, adam{});
+    other.train_step(small_images(4, step), four, adam{});
+  }
+  net.finish_steps();
+  save_state_dict(net, scratch / "model.safetensors");
+  load_state_dict(other, scratch / "model.safetensors");
+  load_state_dict(on_host, scratch / "model.safetensors");
+  CHECK(test::identical(test::tensors(net), test::tensors(other)));
+  CHECK(test::identical(test::tensors(net), test::tensors(on_host)));
+  CHECK(other.test_step(small_images(), four).loss == net.test_step(small_images(), four).loss);
+
+  save_checkpoint(net, adam{}, scratch / "checkpoint", {.epoch = 1, .batch = 2});
+  with_graphs resumed{seed{6}};
+  checkpoint::read(scratch / "checkpoint").restore(resumed, adam{});
+  CHECK(resumed.updates() == 4);
+  resumed.train_step(small_images(4, 9), four, adam{});
+  net.train_step(small_images(4, 9), four, adam{});
+  CHECK(test::identical(test::tensors(net), test::tensors(resumed)));
 }
 
 TEST_CASE("where a loss is the host's, queued steps are ordinary ones", "[cuda]") {

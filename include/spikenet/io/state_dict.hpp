@@ -12,7 +12,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
-#include <functional>
 #include <limits>
 #include <set>
 #include <span>
@@ -119,7 +118,7 @@ inline bool is_vector_of(std::span<const std::size_t> shape, std::size_t size) {
 // Sets the network's tensors from a file in a dialect: load_state_dict and import_state_dict.
 template <class Network>
 void load_tensors(Network& net, const safetensors_file& file, const state_dict_dialect& dialect) {
-  std::vector<std::function<void()>> assignments;
+  std::vector<std::vector<std::byte>> all_staged;  // what each tensor will hold, in the order of for_each_tensor
   std::set<std::string, std::less<>> known;
   refusal wrong{file};
   net.for_each_tensor([&](const auto& info, auto values) {
@@ -161,14 +160,19 @@ void load_tensors(Network& net, const safetensors_file& file, const state_dict_d
       if (variance && staged[i] < 0)
         return wrong.add(name, "holds a negative variance, at element " + std::to_string(i));
     }
-    assignments.push_back(
-        [values, staged = std::move(staged)] { std::copy(staged.begin(), staged.end(), values.begin()); });
+    const auto bytes = std::as_bytes(std::span(staged));
+    all_staged.emplace_back(bytes.begin(), bytes.end());
   });
   for (const auto& [name, entry] : file.tensors())
     if (!known.contains(name)) wrong.add(name, "of shape " + shape_text(entry.shape) + " has no place in the network");
   wrong.raise();
 
-  for (const auto& assign : assignments) assign();
+  // A tensor of a device is on the host for as long as it is visited, and no longer.
+  auto staged = all_staged.begin();
+  net.for_each_tensor([&](const auto&, auto values) {
+    std::ranges::copy(*staged, std::as_writable_bytes(values).begin());
+    ++staged;
+  });
 }
 
 }  // namespace detail

@@ -40,8 +40,10 @@ void every_kernel(backend<Real>& b, std::size_t n, const constants& k, const Rea
   b.template channel_sums<10>(n, in, gradient);
   b.watch(n, p);
   b.sum_of_squares(n, p);
-  spikenet::detail::launch(nullptr, "", dim3(1), dim3(1), 0, &spikenet::detail::transpose_filter<float, Real>, n, n, n, p, out);
-  spikenet::detail::launch(nullptr, "", dim3(1), dim3(1), 0, &spikenet::detail::transpose_filter<Real, float>, n, n, n, in,
+  b.add_to(n, in, out);
+  spikenet::detail::launch(nullptr, "", dim3(1), dim3(1), 0, &spikenet::detail::filter_to_channels_last<128, 9, float, Real>, n,
+                           p, out);
+  spikenet::detail::launch(nullptr, "", dim3(1), dim3(1), 0, &spikenet::detail::filter_to_pytorch<128, 9, Real, float>, n, in,
                            gradient);
 }
 

@@ -62,7 +62,7 @@ Made by \`tests/cuda/nvcc/kernels.sh\` with option -t, from what nvcc $("$nvcc" 
 the shapes of \`spikenet::dsrn<spikenet::cuda<float>, 128, 2>\`, in float and in mixed precision, optimised; registers of a thread, on
 each architecture. \`D\` is the neurons' dynamics; the last type is what lies between layers. No kernel spills registers or has shared
 memory of a fixed size; reductions are launched with what
-\`backend/cuda/kernels/reduction.hpp\` says, 2 to 6 KiB a block. Blocks have 256 threads: up to 64 registers a thread, a multiprocessor of
+\`backend/cuda/kernels/reduction.hpp\` says, up to 24 KiB a block. Blocks have 256 threads: up to 64 registers a thread, a multiprocessor of
 the T4 is full, on the A100 and H100 up to 32, and with 40 registers it holds 6 blocks of 8. \`ctest -L nvcc\` compiles them anew,
 warnings as errors, and fails where one spills.
 

@@ -269,7 +269,7 @@ void print_introduction() {
 
 Made by `cuda_plans table 128` (tests/cuda/plans), with no GPU: cuDNN builds a plan for the description of a card, and the three
 descriptions were written from published figures (tests/cuda/cards.hpp). **Nothing here was run or timed**, and a real card may rank
-engines otherwise. It says that there is an engine, which one cuDNN's heuristics put first of those that the backend accepts, and how
+engines otherwise. (An H100 that was there did not: in half it took these very engines, for all 23 convolutions.) It says that there is an engine, which one cuDNN's heuristics put first of those that the backend accepts, and how
 much workspace it takes. *refused*: cuDNN has no engine for this on the card. *unknown*: it wanted a driver or a compiler at run time.
 
 )" << "cuDNN " << cudnnGetVersion() << ", cudnn-frontend " << CUDNN_FRONTEND_VERSION << "; batch " << batch

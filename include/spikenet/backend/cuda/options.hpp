@@ -26,7 +26,7 @@ struct mixed;
 // Record the kernels of a training step's forward and backward pass as a CUDA graph when a batch size comes twice in a row,
 // and start them together from then on, which takes the processor next to no time. For networks whose kernels are short.
 // Not for layers of one's own whose kernels are given other arguments at each step: a graph repeats what it was made with.
-// What follows, running statistics and the optimizer, whose numbers change, is not part of it.
+// The optimizer, whose numbers change, is not part of it, nor are running statistics but in steps that are queued.
 struct step_graphs;
 
 namespace detail {
