@@ -413,6 +413,18 @@ TEST_CASE("a queued step that is too large for the loss scale moves nothing, and
   CHECK(expected.updates() == net.updates());
   net.queue_step(data.images, data.labels, adam{});
   CHECK(net.finish_steps().loss == Approx(expected.train_step(data.images, data.labels, adam{}).loss).epsilon(0.2));
+
+  // What comes after such a step is watched as ever.
+  net.set_loss_scale(0x1p40);
+  net.queue_step(data.images, data.labels, adam{});
+  net.for_each_tensor([&](const tensor_info& info, std::span<float> values) {
+    if (info.name == "conv1.weight") std::fill(values.begin(), values.end(), 1.0f);
+  });
+  const auto as_it_was = test::tensors(net);
+  auto images = data.images;
+  std::fill(images.begin(), images.end(), 6e4f);
+  CHECK_THROWS_WITH(net.train_step(images, data.labels, adam{}), Catch::Matchers::StartsWith("bn1: the batch statistics"));
+  CHECK(test::identical(as_it_was, test::tensors(net)));
 }
 
 TEST_CASE("what half cannot hold is reported with the layer, and nothing has changed", "[cuda]") {

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "cuda/reference.hpp"
+#include "spikenet/backend/cuda/cudnn/filter_layout.hpp"
 #include "unit/support.hpp"
 
 using namespace spikenet;
@@ -34,6 +35,20 @@ void run_reductions() {
   backend.tdbn_lif_backward<dynamics, T, T, C>(Rows, k, x.data(), a.data(), b.data(), g.data(), a.data(), b.data(),
                                                g.data(), out.data(), sums.data());
   std::printf("%zu channels: %g\n", C, sums.values(backend)[0]);
+}
+
+// Filters between two layouts, by way of shared memory.
+void run_filters() {
+  constexpr std::size_t filters = 3, channels = 5, taps = 9, size = filters * channels * taps;
+  backend_type backend;
+  test::device_values<float> from(backend, test::normal<float>(size, 1));
+  test::device_values<float> there(backend, std::vector<float>(size)), back(backend, std::vector<float>(size));
+  const dim3 blocks(2), threads(8);
+  detail::launch(nullptr, "filters", blocks, threads, 8 * taps * sizeof(float),
+                 &detail::filter_to_channels_last<channels, taps, float, float>, filters, from.data(), there.data());
+  detail::launch(nullptr, "filters", blocks, threads, 8 * taps * sizeof(float),
+                 &detail::filter_to_pytorch<channels, taps, float, float>, filters, there.data(), back.data());
+  std::printf("filters: %g\n", back.values(backend)[0] - from.values(backend)[0]);
 }
 
 // A function of each index, in place, and one that all threads write the same place from.
@@ -73,6 +88,7 @@ int main(int argc, char** argv) {
   if (what == "kernels") {
     run_reductions<5, 1100>();
     run_reductions<33, 270>();
+    run_filters();
     run_functions();
   } else if (what == "shared") {
     launch(1, 64, &without_a_barrier);

@@ -102,7 +102,7 @@ void divide(Backend& backend, std::size_t count, const double* by, S* values) {
 enum of_steps : std::size_t { sum_of_losses, sum_of_correct, steps_done, current_loss_scale, numbers_of_steps };
 
 // Where gradients, and nothing before them, are not finite, and the loss scale can be halved: does that, and has the step
-// left out, by `not_finite` being what says so. At the next step's beginning that is to be forgotten.
+// left out, by `not_finite` being what says so. At the step's end that is to be forgotten.
 template <class Backend, class S>
 void lower_loss_scale(Backend& backend, const S* gradients, double* numbers) {
   unsigned long long* const not_finite = backend.not_finite();
@@ -246,7 +246,7 @@ class network {
   // only queued, and the host goes on at once: a device then has no need to wait for it between two steps. images and
   // labels are free when this returns. Arguments as in train_step; throws argument_error for them.
   //
-  // Of what only the device sees finish_steps tells. Until then: where a value is not finite, that step and all that are
+  // Of what only the device sees finish_steps tells, or an evaluation that comes before it. Until then: where a value is not finite, that step and all that are
   // queued after it move nothing; in mixed precision, where gradients alone are infinite, that step moves nothing and the
   // loss scale is halved for those that follow (train_step runs such a step's backward pass again).
   template <class Optimizer, class Loss = softmax_cross_entropy>
@@ -613,7 +613,6 @@ class network {
     training_batch_ = batch;
     double* const numbers = of_steps_.data();
     const auto pass = [&] {
-      if constexpr (is_mixed) detail::forget_step_left_out(backend_);
       run_forward(batch, true);
       read_out(batch, 0, batch);
       detail::differentiate_and_add_up<classes>(backend_, batch, loss, static_cast<const scalar*>(logits_.data()),
@@ -636,6 +635,7 @@ class network {
     backend_.only_if_finite(true);
     update(optimizer);
     backend_.only_if_finite(false);
+    if constexpr (is_mixed) detail::forget_step_left_out(backend_);
     queued_.size += batch;
     ++queued_steps_;
   }

@@ -107,9 +107,10 @@ class basic_cuda {
     download(not_finite(), 1, &seen);
     if (seen) clear(not_finite(), 1);
     last_not_finite_ = seen;
-    return seen == 0 || seen == step_left_out;
+    return seen == 0;
   }
-  // On the device: the address of what was watched first among all that is not finite, or 0; or that a step was left out.
+  // On the device: the address of what was watched first among all that is not finite, or 0; or, within a step, that it is
+  // left out.
   static constexpr unsigned long long step_left_out = 1;
   unsigned long long* not_finite() { return not_finite_.reserve(1); }
   // Whether that was `values` when all_finite was called last.
