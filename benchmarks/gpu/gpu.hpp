@@ -7,7 +7,7 @@ namespace gpu_benchmark {
 
 enum class precision { float32, tf32, float16, bfloat16 };
 
-// Measures the network with each batch size and prints a line for each figure. Throws spikenet::error.
+// Measures the network with this batch size and prints a line for each figure. Throws spikenet::error.
 template <precision Precision>
 void measure(std::size_t batch);
 

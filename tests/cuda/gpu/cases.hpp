@@ -115,9 +115,8 @@ struct training_record {
 
 // The last two epochs take a tenth of the steps' length, so that how it ends is less a matter of the last batches.
 template <class Network>
-training_record train(const batch& data, const batch& unseen, std::size_t epochs, std::size_t batch_size,
-                      std::uint64_t seed = 11) {
-  Network net{spikenet::seed{seed}};
+training_record train(const batch& data, const batch& unseen, std::size_t epochs, std::size_t batch_size) {
+  Network net{spikenet::seed{11}};
   const std::span<const float> images(data.images);
   const std::span<const std::int32_t> labels(data.labels);
   const std::size_t image_size = images.size() / labels.size();

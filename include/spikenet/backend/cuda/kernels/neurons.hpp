@@ -7,6 +7,7 @@
 
 #include "spikenet/backend/cuda/kernels/lanes.hpp"
 #include "spikenet/backend/cuda/kernels/reduction.hpp"
+#include "spikenet/backend/cuda/kernels/statistics.hpp"
 #include "spikenet/core/compiler.hpp"
 #include "spikenet/neuron/lif.hpp"
 #include "spikenet/neuron/walk.hpp"
@@ -132,7 +133,7 @@ struct stage_gradient {
 };
 
 // Writes gu [InSteps, rows, Channels], the gradient at the sum, unless it is null, and gives its part of the two sums that
-// tdBN's backward pass needs of it: see normalisation_sum.
+// tdBN's backward pass needs of it: see gradient_sums.
 template <class Dynamics, std::size_t T, std::size_t InSteps, std::size_t Channels, class S, class Real>
 struct tdbn_lif_backward {
   using input = stage_input<T, InSteps, Channels, S, Real>;
@@ -146,28 +147,18 @@ struct tdbn_lif_backward {
   SPIKENET_HOST_DEVICE of_lanes<sums<2>, width> operator()(row_range rows, std::size_t channel) const {
     const auto a = load<S, width>(in.scale + channel), d = load<S, width>(in.shift + channel);
     const auto m = load<S, width>(mean + channel);
-    lane_values<S, width> plain{}, product{};
+    gradient_sums<S, width> own;
     for (std::size_t row = rows.first; row < rows.last; row += rows.step) {
       const std::size_t i = row * Channels + channel;
       const auto neurons = in.at(i, a, d);
       const stage_gradient<Dynamics, T, InSteps, Channels, S, Real> gradient(neurons, k, in.size, i, go);
       SPIKENET_UNROLL
       for (std::size_t t = 0; t < InSteps; ++t) {
-        SPIKENET_UNROLL
-        for (std::size_t lane = 0; lane < width; ++lane) {
-          plain[lane] += gradient.at_sum[t][lane];
-          product[lane] += gradient.at_sum[t][lane] * (neurons.x[t][lane] - m[lane]);
-        }
+        own.add(gradient.at_sum[t], neurons.x[t], m);
         if (gu) store(gradient.at_sum[t], gu + t * in.size + i);
       }
     }
-    of_lanes<sums<2>, width> all;
-    SPIKENET_UNROLL
-    for (std::size_t lane = 0; lane < width; ++lane) {
-      all.value[lane] = {{static_cast<double>(plain[lane]),
-                          static_cast<double>(product[lane] * inverse_stddev[channel + lane])}};
-    }
-    return all;
+    return own.of_rows(inverse_stddev + channel);
   }
 };
 

@@ -94,30 +94,43 @@ struct write_moments {
   }
 };
 
-// Of g, and of g (x - mean) inverse_stddev.
+// The two sums over rows that tdBN's backward pass needs, for some neighbouring channels: of g, and of g (x - mean)
+// inverse_stddev.
+template <class S, std::size_t N>
+struct gradient_sums {
+  lane_values<S, N> plain{}, product{};
+  SPIKENET_HOST_DEVICE void add(const lane_values<S, N>& g, const lane_values<S, N>& x, const lane_values<S, N>& mean) {
+    SPIKENET_UNROLL
+    for (std::size_t lane = 0; lane < N; ++lane) {
+      plain[lane] += g[lane];
+      product[lane] += g[lane] * (x[lane] - mean[lane]);
+    }
+  }
+  // inverse_stddev: [N]
+  SPIKENET_HOST_DEVICE of_lanes<sums<2>, N> of_rows(const S* inverse_stddev) const {
+    of_lanes<sums<2>, N> all;
+    SPIKENET_UNROLL
+    for (std::size_t lane = 0; lane < N; ++lane) {
+      all.value[lane] = {
+          {static_cast<double>(plain[lane]), static_cast<double>(product[lane] * inverse_stddev[lane])}};
+    }
+    return all;
+  }
+};
+
 template <std::size_t Channels, class S, class Real>
 struct normalisation_sum {
   static constexpr std::size_t width = lanes<Channels>;
   const Real *x, *g;
   const S *mean, *inverse_stddev;
   SPIKENET_HOST_DEVICE of_lanes<sums<2>, width> operator()(row_range rows, std::size_t channel) const {
-    lane_values<S, width> plain{}, product{};
+    gradient_sums<S, width> own;
     const auto m = load<S, width>(mean + channel);
     for (std::size_t row = rows.first; row < rows.last; row += rows.step) {
       const std::size_t at = row * Channels + channel;
-      const auto gradients = load<S, width>(g + at), values = load<S, width>(x + at);
-      SPIKENET_UNROLL
-      for (std::size_t lane = 0; lane < width; ++lane) {
-        plain[lane] += gradients[lane];
-        product[lane] += gradients[lane] * (values[lane] - m[lane]);
-      }
+      own.add(load<S, width>(g + at), load<S, width>(x + at), m);
     }
-    of_lanes<sums<2>, width> all;
-    for (std::size_t lane = 0; lane < width; ++lane) {
-      all.value[lane] = {{static_cast<double>(plain[lane]),
-                          static_cast<double>(product[lane] * inverse_stddev[channel + lane])}};
-    }
-    return all;
+    return own.of_rows(inverse_stddev + channel);
   }
 };
 
