@@ -52,7 +52,7 @@ void check_in_double(std::uint64_t seed) {
 
   // All threads at one image, as where there are more of them than images, have the bits of one thread.
   const auto by_one = test::inferred<one>(*parameters, images);
-  for (const std::size_t threads : {count + 1, count + 7, std::size_t{1}}) {
+  for (const std::size_t threads : {count + 1, count + 2, count + 7, std::size_t{1}}) {
     set_cpu_threads(threads);
     CAPTURE(threads);
     parallel_inference<architecture, double, 1>(*parameters).logits(images, logits);

@@ -142,6 +142,10 @@ void check_integers(const Parameters& parameters, const std::vector<Input>& imag
   std::vector<std::int32_t> logits(expected.size());
   parallel.logits(images, logits);
   CHECK(logits == expected);
+  set_cpu_threads(expected.size() / one::classes + 2);
+  parallel_inference<Architecture, number, 1>(parameters).logits(images, logits);
+  set_cpu_threads(0);
+  CHECK(logits == expected);
 }
 
 // How far logits are from those of the network, relative to their size.

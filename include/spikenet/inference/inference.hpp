@@ -194,20 +194,27 @@ class inference {
 
   // How a stage is computed: by tables, or else by events where possible, or else by rows; see inference/kernels.hpp.
   struct way {
-    bool by_tables = false;
+    std::size_t table_bits = 0;  // 0: none
     detail::event_extents events;
   };
 
+  // Of one image, small tables are worth it where there are two sums for each of their rows. Large ones halve the look-ups;
+  // by then there must be four, for each thread of parallel_inference may build them for itself.
+  static constexpr std::size_t bits_of_tables(const detail::planned_stage& stage, const detail::planned_signal& target) {
+    if (Images > 1) return 8;
+    if (!detail::has_simd || !stage.changes) return 0;
+    const std::size_t sums = target.pixels() * timesteps;
+    return sums >= 4 * detail::table_rows<8> ? 8 : sums >= 2 * detail::table_rows<4> ? 4 : 0;
+  }
+
   static constexpr way way_of(const detail::planned_stage& stage) {
     const detail::planned_signal& target = plan.signals[stage.target];
-    // Where one image has fewer than two sums for each row of a table, to build it costs what it saves.
-    const bool worth_it =
-        Images > 1 || (detail::has_simd && stage.changes && target.pixels() * timesteps >= 2 * detail::table_rows);
-    way w{worth_it && stage.kind != detail::planned_stage::kind_type::average, {}};
+    way w;
+    if (stage.kind != detail::planned_stage::kind_type::average) w.table_bits = bits_of_tables(stage, target);
     for (std::size_t i = stage.first_term; i < stage.first_term + stage.terms; ++i) {
       const detail::planned_term& term = plan.terms[i];
       const detail::planned_signal& source = plan.signals[term.source];
-      w.by_tables = w.by_tables && source.spikes;
+      if (!source.spikes) w.table_bits = 0;
       if (term.diagonal) continue;
       w.events.possible = w.events.possible && source.spikes;
       w.events.add(term.kernel_height, term.kernel_width, term.stride, term.dilation, target.width,
@@ -221,6 +228,20 @@ class inference {
     for (std::size_t i = 0; i < plan.stage_count; ++i) all[i] = way_of(plan.stages[i]);
     return all;
   }();
+
+  // Blocks of channels that have tables of their own, or one block of all; and the first channel of a block, or behind the
+  // last.
+  static constexpr std::size_t channels_of_block(std::size_t stage) {
+    const std::size_t row_size = plan.stages[stage].row_size;
+    return ways[stage].table_bits == 0 ? row_size : detail::widest_block<sum>(row_size, detail::vectors_of_tables);
+  }
+  static constexpr std::size_t blocks_of_stage(std::size_t stage) {
+    const std::size_t block = channels_of_block(stage);
+    return (plan.stages[stage].row_size + block - 1) / block;
+  }
+  static constexpr std::size_t first_of_block(std::size_t stage, std::size_t block) {
+    return std::min(block * channels_of_block(stage), plan.stages[stage].row_size);
+  }
 
   // Tables take the memory that is best for many images at a time: most of their rows are seldom read, so it may be
   // more than a second-level cache. For one image, what is built for it alone must stay near.
@@ -246,14 +267,15 @@ class inference {
         if (plan.signals[term.source].spikes) e.list = std::max(e.list, rows);
         entries += rows / 8;
       }
-      if (ways[i].by_tables) {
+      if (const std::size_t bits = ways[i].table_bits; bits > 0) {
         const std::size_t block = detail::widest_block<sum>(stage.row_size, detail::vectors_of_tables);
-        const std::size_t values = entries * detail::table_rows * block;
+        const std::size_t values = entries * (bits == 8 ? detail::table_rows<8> : detail::table_rows<4>) * block;
         e.entries = std::max(e.entries, entries);
         e.tables = std::max(e.tables, std::min(most_tables, values));
         if (values > most_tables) e.sums = std::max({e.sums, most_sums, target.pixels() * timesteps * block});
       }
-      if (const detail::event_extents& events = ways[i].events; events.possible) {
+      const bool always_tables = Images == 1 && ways[i].table_bits > 0;
+      if (const detail::event_extents& events = ways[i].events; events.possible && !always_tables) {
         e.list = std::max(e.list, events.list);
         e.event_sums =
             std::max(e.event_sums, (stage.changes ? timesteps : 1) * events.rows * (target.width + 2 * events.margin) *
@@ -366,7 +388,7 @@ class inference {
     for (; v.count < stage.terms; ++v.count)
       v.terms[v.count] = view_of(plan.terms[stage.first_term + v.count], stage.kind == kind::average);
     v.channels = target.channels;
-    v.row_size = stage.row_size;
+    v.row_size = v.last_channel = stage.row_size;
     v.height = target.height, v.width = target.width;
     v.neurons = stage.kind == kind::neurons;
     v.changes = stage.changes;
@@ -411,8 +433,13 @@ class inference {
   void run_sum(const detail::stage_view<Number>& v, const way& by) noexcept {
     if constexpr (largest.entries > 0) {
       // One step of one image is too little for the tables of many.
-      if (by.by_tables && (Images == 1 || !v.membranes)) {
-        detail::run_stage_by_tables<Number, Reset>(v, {tables_.tables, tables_.sums, tables_.taps.data()});
+      if (by.table_bits > 0 && (Images == 1 || !v.membranes)) {
+        const detail::look_up_memory<sum> memory{tables_.tables, tables_.sums, tables_.taps.data()};
+        if (by.table_bits == 8) {
+          detail::run_stage_by_tables<Number, Reset, 8>(v, memory);
+        } else if constexpr (Images == 1) {
+          detail::run_stage_by_tables<Number, Reset, 4>(v, memory);
+        }
         return;
       }
     }

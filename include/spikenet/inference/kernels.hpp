@@ -4,7 +4,7 @@
 //           For convolutions without gaps, and where a store takes a vector: by single numbers, rows take fewer
 //   rows    the spikes of a window become a list, and the rows of weights on it are added
 //   tables  look-up, as in training (backend/cpu/look_up.hpp): faster where many pixels share the tables, of many
-//           images or of a large map
+//           images or of a large map. For maps of middle size there are smaller ones, for half a byte of spikes each
 //
 // Each computes a neuron's sums of all timesteps before it walks through them, so that membranes are in memory only
 // where they must outlive the call.
@@ -56,6 +56,7 @@ struct stage_view {
   std::array<term_view<Number>, most_terms> terms{};
   std::size_t count = 0;
   std::size_t channels = 0, row_size = 0, height = 0, width = 0;
+  std::size_t first_channel = 0, last_channel = 0;  // of the row, those that are computed
   bool neurons = false, changes = false;
   std::size_t images = 0, steps = 0;
   const typename arithmetic<Number>::sum* biases = nullptr;
@@ -72,6 +73,14 @@ stage_view<Number> rows_of(stage_view<Number> s, std::size_t first, std::size_t 
   if (s.membranes) s.membranes += first * s.width * s.channels;
   s.target += first * s.target_row;
   s.height = last - first;
+  return s;
+}
+
+// Of a stage, some of the channels that it makes: from a multiple of 8 on, up to one or to the end of a row.
+template <class Number>
+stage_view<Number> channels_of(stage_view<Number> s, std::size_t first, std::size_t last) {
+  s.first_channel = first;
+  s.last_channel = last;
   return s;
 }
 
@@ -389,20 +398,21 @@ template <class Number, class Reset, std::size_t Pixels, std::size_t Vectors>
   }
 }
 
-// f.template operator()<Vectors>(channel) for blocks that cover a row: wide ones, and at its end one as wide as needed.
-template <class T, std::size_t Most, class F>
-void for_blocks(std::size_t row_size, F&& f) {
+// f.template operator()<Vectors>(channel) for blocks that cover the channels of a stage: wide ones, and at the end one as
+// wide as needed.
+template <class T, std::size_t Most, class Number, class F>
+void for_blocks(const stage_view<Number>& s, F&& f) {
   constexpr std::size_t least = std::max<std::size_t>(1, 8 / lanes<T>);
   const auto rest = [&]<std::size_t Vectors>(const auto& self, std::size_t channel) {
     if constexpr (Vectors > least) {
-      if (row_size - channel <= Vectors / 2 * lanes<T>) {
+      if (s.last_channel - channel <= Vectors / 2 * lanes<T>) {
         self.template operator()<Vectors / 2>(self, channel);
         return;
       }
     }
     f.template operator()<Vectors>(channel);
   };
-  for (std::size_t channel = 0; channel < row_size; channel += Most * lanes<T>)
+  for (std::size_t channel = s.first_channel; channel < s.last_channel; channel += Most * lanes<T>)
     rest.template operator()<Most>(rest, channel);
 }
 
@@ -429,10 +439,10 @@ void run_stage_by_rows(const stage_view<Number>& s, std::uint32_t* list) {
   constexpr std::size_t of_products = has_simd ? 2 : 1;
   if (only_products) {
     for_blocks<T, std::max(least, std::min(of_products, most))>(
-        s.row_size,
+        s,
         [&]<std::size_t Vectors>(std::size_t channel) { run_rows<Number, Reset, pixels, Vectors>(s, list, channel); });
   } else {
-    for_blocks<T, vectors_of_rows<T>>(s.row_size, [&]<std::size_t Vectors>(std::size_t channel) {
+    for_blocks<T, vectors_of_rows<T>>(s, [&]<std::size_t Vectors>(std::size_t channel) {
       run_rows<Number, Reset, 1, Vectors>(s, list, channel);
     });
   }
@@ -605,7 +615,7 @@ template <class Number, class Reset>
 void run_stage_by_events(const stage_view<Number>& s, const event_extents& extents, std::uint32_t* list,
                          typename arithmetic<Number>::sum* memory) {
   using T = typename arithmetic<Number>::sum;
-  for_blocks<T, vectors_of_rows<T>>(s.row_size, [&]<std::size_t Vectors>(std::size_t channel) {
+  for_blocks<T, vectors_of_rows<T>>(s, [&]<std::size_t Vectors>(std::size_t channel) {
     run_events<Number, Reset, Vectors>(s, extents, list, memory, channel);
   });
 }
@@ -654,7 +664,7 @@ struct stage_slice {
 };
 
 // At most so many entries from the first on, but not only some of those that share taps.
-template <class Number>
+template <std::size_t Bits, class Number>
 stage_slice<typename arithmetic<Number>::sum> slice_of(const stage_view<Number>& s,
                                                        const look_up_memory_of<Number>& memory, std::size_t first,
                                                        std::size_t most, std::size_t block) {
@@ -673,7 +683,7 @@ stage_slice<typename arithmetic<Number>::sum> slice_of(const stage_view<Number>&
     part.shared = shared > 1;
     part.taps = memory.taps + begin + part.first;
     part.tables = tables;
-    tables += (part.last - part.first) * table_rows * block;
+    tables += (part.last - part.first) * table_rows<Bits> * block;
     if (part.first > 0) slice.starts = false;
     if (part.last < size) slice.ends = false;
     if (part.first < part.last) slice.end = begin + part.last;
@@ -691,7 +701,7 @@ struct stage_row {
   std::size_t row = 0;
 };
 
-template <class Number, class Reset, std::size_t Pixels, std::size_t Vectors>
+template <class Number, class Reset, std::size_t Bits, std::size_t Pixels, std::size_t Vectors>
 [[gnu::always_inline]] inline void look_up_tile(const stage_view<Number>& s,
                                                 const stage_slice<typename arithmetic<Number>::sum>& slice,
                                                 const stage_row<typename arithmetic<Number>::sum>& at,
@@ -725,9 +735,9 @@ template <class Number, class Reset, std::size_t Pixels, std::size_t Vectors>
       const std::span taps(part.taps, part.last - part.first);
       const auto* const bytes = reinterpret_cast<const std::uint8_t*>(window);
       if (part.shared)
-        add_look_ups_of_pixels<shared_width>(sum, bytes, term.column, taps, part.run, part.tables);
+        add_look_ups_of_pixels<shared_width, Bits>(sum, bytes, term.column, taps, part.run, part.tables);
       else
-        add_look_ups<1>(sum, bytes, term.column, taps, part.tables);
+        add_look_ups<1, Bits>(sum, bytes, term.column, taps, part.tables);
     }
     if (slice.ends) {
       emit<Number, Reset>(s, sum, membrane, channel, at.target + t * s.target_step + column * s.target_pixel);
@@ -743,7 +753,7 @@ template <class Number, class Reset, std::size_t Pixels, std::size_t Vectors>
 }
 
 // The tables of a slice, for one block of channels.
-template <class Number, std::size_t Vectors>
+template <class Number, std::size_t Bits, std::size_t Vectors>
 void build_tables(const stage_view<Number>& s, const stage_slice<typename arithmetic<Number>::sum>& slice,
                   std::size_t channel) {
   using T = typename arithmetic<Number>::sum;
@@ -756,37 +766,41 @@ void build_tables(const stage_view<Number>& s, const stage_slice<typename arithm
       const std::size_t tap = entry % term.taps;
       const auto* const weights =
           term.weights + ((down * term.taps + tap) * term.pixel + byte) * 8 * s.row_size + channel;
-      build_table<T, Vectors>(weights, s.row_size, 8,
-                              part.tables + start_of_table(entry - part.first, shared, Vectors * lanes<T>), shared);
+      constexpr std::size_t row = Vectors * lanes<T>;
+      T* const tables = part.tables + start_of_table<Bits>(entry - part.first, shared, row);
+      if constexpr (Bits == 8)
+        build_table<T, Vectors>(weights, s.row_size, 8, tables, shared);
+      else
+        build_tables_of_halves<T, Vectors>(weights, s.row_size, tables, shared);
     }
   }
 }
 
 // The pixels of a row from `column` on, as many at a time as possible.
-template <class Number, class Reset, std::size_t Pixels, std::size_t Vectors>
+template <class Number, class Reset, std::size_t Bits, std::size_t Pixels, std::size_t Vectors>
 [[gnu::always_inline]] inline void look_up_row(const stage_view<Number>& s,
                                                const stage_slice<typename arithmetic<Number>::sum>& slice,
                                                const stage_row<typename arithmetic<Number>::sum>& at,
                                                std::size_t column, std::size_t channel) {
   for (; column + Pixels <= s.width; column += Pixels)
-    look_up_tile<Number, Reset, Pixels, Vectors>(s, slice, at, column, channel);
-  if constexpr (Pixels > 1) look_up_row<Number, Reset, Pixels / 2, Vectors>(s, slice, at, column, channel);
+    look_up_tile<Number, Reset, Bits, Pixels, Vectors>(s, slice, at, column, channel);
+  if constexpr (Pixels > 1) look_up_row<Number, Reset, Bits, Pixels / 2, Vectors>(s, slice, at, column, channel);
 }
 
-template <class Number, class Reset, std::size_t Vectors>
+template <class Number, class Reset, std::size_t Bits, std::size_t Vectors>
 [[gnu::noinline]] void run_look_ups(const stage_view<Number>& s, const look_up_memory_of<Number>& memory,
                                     std::size_t entries, std::size_t channel) {
   using T = typename arithmetic<Number>::sum;
   constexpr std::size_t block = Vectors * lanes<T>;
-  const std::size_t most = memory.tables.size() / (table_rows * block);  // some tens
+  const std::size_t most = memory.tables.size() / (table_rows<Bits> * block);  // some tens
   const std::size_t sums = s.steps * s.height * s.width * block;         // of an image
   const bool one_slice = entries <= most;
   const std::size_t chunk = one_slice ? s.images : std::max<std::size_t>(1, memory.partial.size() / sums);
   for (std::size_t first = 0; first < s.images; first += chunk) {
     stage_slice<T> slice;
     do {
-      slice = slice_of(s, memory, slice.end, most, block);
-      build_tables<Number, Vectors>(s, slice, channel);
+      slice = slice_of<Bits>(s, memory, slice.end, most, block);
+      build_tables<Number, Bits, Vectors>(s, slice, channel);
       for (std::size_t image = first; image < std::min(s.images, first + chunk); ++image) {
         for (std::size_t row = 0; row < s.height; ++row) {
           stage_row<T> at;
@@ -795,7 +809,7 @@ template <class Number, class Reset, std::size_t Vectors>
           at.target = s.target + image * s.target_image + row * s.target_row;
           if (!one_slice) at.partial = memory.partial.data() + (image - first) * sums + row * s.width * block;
           at.row = row;
-          look_up_row<Number, Reset, pixels_of_look_up<Vectors>, Vectors>(s, slice, at, 0, channel);
+          look_up_row<Number, Reset, Bits, pixels_of_look_up<Vectors>, Vectors>(s, slice, at, 0, channel);
         }
       }
     } while (!slice.ends);
@@ -803,7 +817,7 @@ template <class Number, class Reset, std::size_t Vectors>
 }
 
 // All sources must be spikes.
-template <class Number, class Reset>
+template <class Number, class Reset, std::size_t Bits>
 void run_stage_by_tables(const stage_view<Number>& s, const look_up_memory_of<Number>& memory) {
   using T = typename arithmetic<Number>::sum;
   std::size_t entries = 0;
@@ -817,8 +831,8 @@ void run_stage_by_tables(const stage_view<Number>& s, const look_up_memory_of<Nu
       }
     }
   }
-  for_blocks<T, vectors_of_tables>(s.row_size, [&]<std::size_t Vectors>(std::size_t channel) {
-    run_look_ups<Number, Reset, Vectors>(s, memory, entries, channel);
+  for_blocks<T, vectors_of_tables>(s, [&]<std::size_t Vectors>(std::size_t channel) {
+    run_look_ups<Number, Reset, Bits, Vectors>(s, memory, entries, channel);
   });
 }
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <memory>
+#include <numeric>
 #include <span>
 #include <string>
 #include <vector>
@@ -19,7 +20,7 @@ namespace spikenet {
 // there are fewer images than threads, all threads compute one image after another together: the shortest time to an
 // answer. All memory is taken by the constructor. The threads are the library's (set_cpu_threads); results do not depend on
 // how many there are.
-template <class Architecture, class Number = float, std::size_t Images = 64>
+template <class Architecture, class Number = float, std::size_t Images = 32>
 class parallel_inference {
  public:
   using model = inference<Architecture, Number, Images>;
@@ -62,17 +63,21 @@ class parallel_inference {
   }
 
  private:
-  // Each thread makes some rows of what a stage makes, of signals that lie in the first workspace.
+  // Each thread makes a part of what a stage makes, of signals that lie in the first workspace: some channels where these
+  // have tables of their own, else some rows.
   void compute_together(const value* images, std::size_t count, std::size_t image, logit* result) {
     constexpr std::size_t least_rows = 2;  // the windows of one more or less overlap its neighbours'
     model& first = *workers_[0];
     first.take_in(images, count, image, 1, model::input.each_step ? model::timesteps : 1);
     for (std::size_t i = 0; i < model::plan.stage_count; ++i) {
       const auto stage = first.view_of_stage(i, 1, model::timesteps, nullptr);
-      const std::size_t parts = std::clamp<std::size_t>(stage.height / least_rows, 1, workers_.size());
-      pool_->run(parts, [&](std::size_t part, std::size_t worker) {
-        workers_[worker]->compute(
-            i, detail::rows_of(stage, part * stage.height / parts, (part + 1) * stage.height / parts));
+      const std::size_t blocks = model::blocks_of_stage(i), across = std::gcd(blocks, workers_.size());
+      const std::size_t down = std::clamp<std::size_t>(stage.height / least_rows, 1, workers_.size() / across);
+      pool_->run(across * down, [&](std::size_t part, std::size_t worker) {
+        const std::size_t block = part / down * (blocks / across), row = part % down;
+        const auto part_of_rows = detail::rows_of(stage, row * stage.height / down, (row + 1) * stage.height / down);
+        workers_[worker]->compute(i, detail::channels_of(part_of_rows, model::first_of_block(i, block),
+                                                         model::first_of_block(i, block + blocks / across)));
       });
     }
     first.hand_out(image, 1, result);

@@ -14,16 +14,21 @@
 
 namespace spikenet::detail {
 
-// A table has 256 rows; some more between one table and the next keep the rows that every table has hot (no spike, one
+// For each byte of spikes there is a table with a row for all that its bits can be; or, where the tables are for too few
+// sums to be worth 256 rows, two of 16, one for each half of the byte. Bits: 8 or 4, those that select a row.
+//
+// table_rows: of a byte. Some more between one table and the next keep the rows that every table has hot (no spike, one
 // spike) from falling into the same few sets of the caches.
-inline constexpr std::size_t table_rows = 256 + 11;
+template <std::size_t Bits>
+inline constexpr std::size_t table_rows = Bits == 8 ? 256 + 11 : 2 * 16;
 
 // Tables of the taps that share a byte (see shared_taps) lie interleaved: first the rows of all of them for byte 0,
 // then those for byte 1. What a byte needs is then in one piece, of which no half of a cache line is for another byte.
 
-// Where table t begins, in elements, among tables of which `taps` one after another are interleaved.
+// Where those of byte t begin, in elements, among tables of which `taps` one after another are interleaved.
+template <std::size_t Bits>
 constexpr std::size_t start_of_table(std::size_t t, std::size_t taps, std::size_t row) {
-  return (t / taps * taps * table_rows + t % taps) * row;
+  return (t / taps * taps * table_rows<Bits> + t % taps) * row;
 }
 
 // table[b] = sum of weights[i * step] over the bits i of b, in rows of Vectors vectors, for b < 2^bits. One of `taps`
@@ -44,6 +49,28 @@ template <class T, std::size_t Vectors, class Weight>
     for (T* const end = to + (next << bit); to != end; from += next, to += next) {
       SPIKENET_UNROLL
       for (std::size_t q = 0; q < Vectors; ++q) store(to + q * L, load<V>(from + q * L) + w[q]);
+    }
+  }
+}
+
+// The tables of the halves of a byte likewise: sums of weights[0 ... 3] and of weights[4 ... 7].
+template <class T, std::size_t Vectors, class Weight>
+[[gnu::always_inline]] inline void build_tables_of_halves(const Weight* weights, std::size_t step, T* table,
+                                                          std::size_t taps) {
+  using V = simd<T>;
+  constexpr std::size_t L = lanes<T>, row = Vectors * L;
+  for (std::size_t half = 0; half < 2; ++half, weights += 4 * step) {
+    SPIKENET_UNROLL
+    for (std::size_t q = 0; q < Vectors; ++q) {
+      const auto weight = [&](std::size_t bit) SPIKENET_INLINE { return load_as<V>(weights + bit * step + q * L); };
+      const V low[4] = {V{}, weight(0), weight(1), weight(0) + weight(1)};
+      const V high[4] = {V{}, weight(2), weight(3), weight(2) + weight(3)};
+      T* to = table + half * 16 * taps * row + q * L;
+      SPIKENET_UNROLL
+      for (std::size_t h = 0; h < 4; ++h) {
+        SPIKENET_UNROLL
+        for (std::size_t l = 0; l < 4; ++l, to += taps * row) store(to, high[h] + low[l]);
+      }
     }
   }
 }
@@ -84,18 +111,22 @@ constexpr std::size_t shared_taps(std::size_t kernel, std::size_t stride, std::s
 }
 
 // sum[p] += over the taps t: tables[t][x[(p + t) * step]], in rows of Vectors vectors; the tables are interleaved.
-template <std::size_t Taps, class T, class V, std::size_t Pixels, std::size_t Vectors>
+template <std::size_t Taps, std::size_t Bits, class T, class V, std::size_t Pixels, std::size_t Vectors>
 [[gnu::always_inline]] inline void add_taps(V (&sum)[Pixels][Vectors], const std::uint8_t* x, std::size_t step,
                                             const T* tables) {
   constexpr std::size_t L = lanes<T>, row = Vectors * L;
   SPIKENET_UNROLL
   for (std::size_t j = 0; j < Pixels + Taps - 1; ++j, x += step) {
-    const T* const entry = tables + *x * (Taps * row);
     SPIKENET_UNROLL
-    for (std::size_t t = 0; t < Taps; ++t) {
-      if (t > j || j - t >= Pixels) continue;
+    for (std::size_t bit = 0; bit < 8; bit += Bits) {
+      const std::size_t bits = *x >> bit & ((1u << Bits) - 1);
+      const T* const entry = tables + (bit / Bits * 16 + bits) * (Taps * row);
       SPIKENET_UNROLL
-      for (std::size_t q = 0; q < Vectors; ++q) sum[j - t][q] += load<V>(entry + t * row + q * L);
+      for (std::size_t t = 0; t < Taps; ++t) {
+        if (t > j || j - t >= Pixels) continue;
+        SPIKENET_UNROLL
+        for (std::size_t q = 0; q < Vectors; ++q) sum[j - t][q] += load<V>(entry + t * row + q * L);
+      }
     }
   }
 }
@@ -103,23 +134,23 @@ template <std::size_t Taps, class T, class V, std::size_t Pixels, std::size_t Ve
 // sum[p] += over the tables t: tables[t][x[p * step + taps[t]]]. Taps tables after another, interleaved, are for bytes
 // at a distance of step: taps[t + 1] = taps[t] + step. Where these have no spike for any of the pixels, which is so in
 // the empty parts of maps, they are left out: all rows would be 0. Reads up to 7 bytes beyond the last.
-template <std::size_t Taps, class T, class V, std::size_t Pixels, std::size_t Vectors>
+template <std::size_t Taps, std::size_t Bits, class T, class V, std::size_t Pixels, std::size_t Vectors>
 [[gnu::always_inline]] inline void add_look_ups(V (&sum)[Pixels][Vectors], const std::uint8_t* x, std::size_t step,
                                                 std::span<const std::uint32_t> taps, const T* tables) {
-  for (std::size_t i = 0; i < taps.size(); i += Taps, tables += Taps * table_rows * Vectors * lanes<T>) {
+  for (std::size_t i = 0; i < taps.size(); i += Taps, tables += Taps * table_rows<Bits> * Vectors * lanes<T>) {
     const std::uint8_t* const at = x + taps[i];
     if (Taps > 1 && all_silent(at, (Pixels + Taps - 2) * step + 1)) continue;
-    add_taps<Taps>(sum, at, step, tables);
+    add_taps<Taps, Bits>(sum, at, step, tables);
   }
 }
 
 // The same where the `step` bytes of a pixel lie beside each other, and their tables follow each other: the first `run`
 // are for the rest of a pixel, the next `step` for all of one, and so on. A pixel is asked for spikes only once.
-template <std::size_t Taps, class T, class V, std::size_t Pixels, std::size_t Vectors>
+template <std::size_t Taps, std::size_t Bits, class T, class V, std::size_t Pixels, std::size_t Vectors>
 [[gnu::always_inline]] inline void add_look_ups_of_pixels(V (&sum)[Pixels][Vectors], const std::uint8_t* x,
                                                           std::size_t step, std::span<const std::uint32_t> taps,
                                                           std::size_t run, const T* tables) {
-  constexpr std::size_t size = Taps * table_rows * Vectors * lanes<T>;
+  constexpr std::size_t size = Taps * table_rows<Bits> * Vectors * lanes<T>;
   for (std::size_t i = 0; i < taps.size(); run = step) {
     const std::uint8_t* at = x + taps[i];
     run = std::min(run, (taps.size() - i) / Taps);
@@ -131,7 +162,7 @@ template <std::size_t Taps, class T, class V, std::size_t Pixels, std::size_t Ve
     for (const std::uint8_t* const end = at + run; at != end; ++at, tables += size) {
       // For the compiler the step may change here: it would keep its multiples in memory, one load more for each byte.
       __asm__("" : "+r"(step));
-      add_taps<Taps>(sum, at, step, tables);
+      add_taps<Taps, Bits>(sum, at, step, tables);
     }
   }
 }

@@ -79,7 +79,7 @@ template <class T, std::size_t Pixels, std::size_t Vectors, std::size_t Taps>
       SPIKENET_UNROLL
       for (std::size_t q = 0; q < Vectors; ++q) sum[p][q] = load<V>(slice.from + p * slice.from_step + q * L);
     }
-    add_look_ups<Taps>(sum, window, step, slice.taps, slice.tables);
+    add_look_ups<Taps, 8>(sum, window, step, slice.taps, slice.tables);
     store_tile(sum, slice.to, slice.to_step, slice.channels);
     window += Pixels * step;
     slice.from += Pixels * slice.from_step;
@@ -225,7 +225,7 @@ class spike_convolution {
                       const std::uint8_t* x, const T* weight, const T* bias, T* y, double* mean = nullptr,
                       double* variance = nullptr) {
     constexpr std::size_t blocks = ceil_div(G::group_out, block);
-    constexpr std::size_t table_size = table_rows * block;
+    constexpr std::size_t table_size = table_rows<8> * block;
     // A slice is as many bytes of channels as have their tables in this much memory.
     constexpr std::size_t slice_memory = 320 << 10;
     constexpr std::size_t most_bytes = std::max<std::size_t>(1, slice_memory / (taps * table_size * sizeof(T)));
@@ -290,7 +290,7 @@ class spike_convolution {
         const std::size_t begin = slice * slice_bytes, end = std::min(group_bytes, begin + slice_bytes);
         for (std::size_t byte = begin, table = 0; byte < end; ++byte) {
           for (std::size_t tap = 0; tap < taps; ++tap, row += 8 * block, ++table) {
-            build_table<T, vectors>(row, block, bits_of(byte), own_tables + start_of_table(table, forward_taps, block),
+            build_table<T, vectors>(row, block, bits_of(byte), own_tables + start_of_table<8>(table, forward_taps, block),
                                     forward_taps);
           }
         }
