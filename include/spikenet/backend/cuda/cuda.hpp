@@ -116,9 +116,18 @@ class basic_cuda {
   // Whether that was `values` when all_finite was called last.
   bool was_not_finite(const void* values) const { return last_not_finite_ == reinterpret_cast<std::uintptr_t>(values); }
 
-  // While this is set, for_each does nothing where something that was watched before is not finite: so the host can have a
+  // Runs f, in which for_each does nothing where something that was watched before is not finite: so the host can have a
   // step done that it has not seen the gradients of.
-  void only_if_finite(bool set) { unless_ = set ? not_finite() : nullptr; }
+  template <class F>
+  void only_if_finite(F&& f) {
+    struct end {
+      const unsigned long long*& unless;
+      ~end() { unless = nullptr; }
+    };
+    unless_ = not_finite();
+    const end at_end{unless_};
+    f();
+  }
 
   // Adds to to[0 ... Count-1] the sums of what f(i, double* to_add_to) adds for i = 0 ... count-1.
   template <std::size_t Count, class F>
