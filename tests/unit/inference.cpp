@@ -78,6 +78,7 @@ TEST_CASE("inference in double is the network's evaluation", "[inference]") {
   check_in_double<test::unusual<cpu<double>>>(2);
   check_in_double<test::windows<cpu<double>>>(3);
   check_in_double<test::large_maps<cpu<double>>>(4);
+  check_in_double<test::many_channels<cpu<double>>>(5);
 }
 
 TEST_CASE("inference stops as soon as the answer leads by a margin", "[inference]") {

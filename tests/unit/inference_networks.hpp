@@ -104,7 +104,12 @@ template <class Backend>
 using large_maps = network<Backend, timesteps<3>, image<1, 15, 13>, conv2d<20, 3>, tdbn<>, lif<>, basic_block<20>,
                            conv2d<5, 3, stride<2>>, tdbn<>, lif<soft_reset>, global_avg_pool, linear<5>>;
 
+// A map of middle size, whose small tables are more than one image keeps at a time.
+template <class Backend>
+using many_channels = network<Backend, timesteps<2>, image<1, 6, 7>, conv2d<76, 3>, tdbn<>, lif<>, conv2d<12, 5>, tdbn<>, lif<>,
+                              flatten, linear<5>>;
+
 }  // namespace networks
-using networks::mixed, networks::unusual, networks::windows, networks::large_maps;
+using networks::mixed, networks::unusual, networks::windows, networks::large_maps, networks::many_channels;
 
 }  // namespace test

@@ -793,7 +793,7 @@ template <class Number, class Reset, std::size_t Bits, std::size_t Vectors>
   using T = typename arithmetic<Number>::sum;
   constexpr std::size_t block = Vectors * lanes<T>;
   const std::size_t most = memory.tables.size() / (table_rows<Bits> * block);  // some tens
-  const std::size_t sums = s.steps * s.height * s.width * block;         // of an image
+  const std::size_t sums = s.steps * s.height * s.width * block;               // of an image
   const bool one_slice = entries <= most;
   const std::size_t chunk = one_slice ? s.images : std::max<std::size_t>(1, memory.partial.size() / sums);
   for (std::size_t first = 0; first < s.images; first += chunk) {

@@ -64,7 +64,7 @@ class parallel_inference {
 
  private:
   // Each thread makes a part of what a stage makes, of signals that lie in the first workspace: some channels where these
-  // have tables of their own, else some rows.
+  // have tables of their own, and some rows.
   void compute_together(const value* images, std::size_t count, std::size_t image, logit* result) {
     constexpr std::size_t least_rows = 2;  // the windows of one more or less overlap its neighbours'
     model& first = *workers_[0];
