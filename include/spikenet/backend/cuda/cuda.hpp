@@ -61,7 +61,7 @@ class upload_queue {
 
 }  // namespace detail
 
-// Convolution: its members forward<G>(stream, items, x, weight, bias, y), backward_input<G>(stream, items, gy, weight, gx, add)
+// Convolution: its members forward<G>(stream, items, x, weight, bias, y), backward_input<G>(stream, items, gy, weight, gx)
 // and backward_weight<G>(stream, items, x, gy, gweight) are this backend's conv2d operations on that stream. MatrixProduct:
 // linear_forward<In, Out>, linear_backward_input<In, Out>, linear_backward_weight<In, Out>, likewise. Options: one_by_one,
 // mixed, step_graphs; the others are for those two.
@@ -77,7 +77,6 @@ class basic_cuda {
   static constexpr bool host_visible = false;
   static constexpr bool fuses_stages = !detail::has_cuda_option<one_by_one, Options...>;
   static constexpr bool recomputes_neurons = fuses_stages;
-  static constexpr bool adds_input_gradient = Convolution::adds_input_gradient;
   static constexpr bool watches_moments = true;
   static constexpr bool has_step_graphs = detail::has_cuda_option<step_graphs, Options...>;
 
@@ -117,18 +116,9 @@ class basic_cuda {
   // Whether that was `values` when all_finite was called last.
   bool was_not_finite(const void* values) const { return last_not_finite_ == reinterpret_cast<std::uintptr_t>(values); }
 
-  // Runs f, in which for_each does nothing where something that was watched before is not finite: so the host can have a
+  // While this is set, for_each does nothing where something that was watched before is not finite: so the host can have a
   // step done that it has not seen the gradients of.
-  template <class F>
-  void only_if_finite(F&& f) {
-    struct end {
-      const unsigned long long*& unless;
-      ~end() { unless = nullptr; }
-    };
-    unless_ = not_finite();
-    const end at_end{unless_};
-    f();
-  }
+  void only_if_finite(bool set) { unless_ = set ? not_finite() : nullptr; }
 
   // Adds to to[0 ... Count-1] the sums of what f(i, double* to_add_to) adds for i = 0 ... count-1.
   template <std::size_t Count, class F>
@@ -192,8 +182,8 @@ class basic_cuda {
     convolution_.template forward<G>(stream_.get(), items, x, weight, bias, y);
   }
   template <class G>
-  void conv2d_backward_input(std::size_t items, const real* gy, const Scalar* weight, real* gx, bool add = false) {
-    convolution_.template backward_input<G>(stream_.get(), items, gy, weight, gx, add);
+  void conv2d_backward_input(std::size_t items, const real* gy, const Scalar* weight, real* gx) {
+    convolution_.template backward_input<G>(stream_.get(), items, gy, weight, gx);
   }
   template <class G>
   void conv2d_backward_weight(std::size_t items, const real* x, const real* gy, Scalar* gweight) {
