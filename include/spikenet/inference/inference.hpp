@@ -268,7 +268,7 @@ class inference {
         entries += rows / 8;
       }
       if (const std::size_t bits = ways[i].table_bits; bits > 0) {
-        const std::size_t block = detail::widest_block<sum>(stage.row_size, detail::vectors_of_tables);
+        const std::size_t block = channels_of_block(i);
         const std::size_t values = entries * (bits == 8 ? detail::table_rows<8> : detail::table_rows<4>) * block;
         e.entries = std::max(e.entries, entries);
         e.tables = std::max(e.tables, std::min(most_tables, values));
