@@ -171,7 +171,7 @@ void differentiate_and_add_up(Backend& backend, std::size_t batch, const Loss& l
 template <class Backend>
 inline constexpr bool queues_steps = requires(Backend& b) {
   b.not_finite();
-  b.only_if_finite(true);
+  b.only_if_finite();
 };
 
 }  // namespace detail
@@ -290,26 +290,17 @@ class network {
   template <class Loss = softmax_cross_entropy>
   step_result compute_gradients(std::span<const scalar> images, std::span<const std::int32_t> labels,
                                 const Loss& loss = {}) {
-    check_labels(labels);
-    check_images(images, labels.size());
     const std::size_t batch = labels.size();
-    take_in(images, batch, batch, 0);
-    real* const gy = output_gradient_.reserve(output::steps * batch * classes);
-    training_batch_ = batch;
+    real* const gy = begin_step(images, labels);
     step_result result;
     if constexpr (differentiates_on_device<Loss>) {
       take_in_labels(labels);
       reserve_logits(batch);
-      const auto pass = [&] {
+      repeat<Loss>(batch, &kind_of<Loss>, [&] {
         run_forward(batch, true);
         differentiate_on_device(batch, loss, gy);
         run_backward(batch, gy);
-      };
-      if constexpr (std::is_empty_v<Loss>) {
-        repeat(batch, &kind_of<Loss>, pass);
-      } else {
-        pass();  // the loss's own numbers may be others the next time
-      }
+      });
     } else {
       run_forward(batch, true);
       check_pass(true);
@@ -600,19 +591,25 @@ class network {
     }
   }
 
+  // The batch goes in; where the gradient by the last layer's output is to be.
+  real* begin_step(std::span<const scalar> images, std::span<const std::int32_t> labels) {
+    const std::size_t batch = labels.size();
+    check_labels(labels);
+    check_images(images, batch);
+    take_in(images, batch, batch, 0);
+    training_batch_ = batch;
+    return output_gradient_.reserve(output::steps * batch * classes);
+  }
+
   template <class Optimizer, class Loss>
   void queue_step_on_device(std::span<const scalar> images, std::span<const std::int32_t> labels,
                             const Optimizer& optimizer, const Loss& loss) {
-    check_labels(labels);
-    check_images(images, labels.size());
     const std::size_t batch = labels.size();
-    take_in(images, batch, batch, 0);
+    real* const gy = begin_step(images, labels);
     take_in_labels(labels);
     reserve_logits(batch);
-    real* const gy = output_gradient_.reserve(output::steps * batch * classes);
-    training_batch_ = batch;
     double* const numbers = of_steps_.data();
-    const auto pass = [&] {
+    repeat<Loss>(batch, &queued_kind_of<Loss>, [&] {
       run_forward(batch, true);
       read_out(batch, 0, batch);
       detail::differentiate_and_add_up<classes>(backend_, batch, loss, static_cast<const scalar*>(logits_.data()),
@@ -622,19 +619,14 @@ class network {
       run_backward(batch, gy);
       if constexpr (is_mixed)
         detail::lower_loss_scale(backend_, static_cast<const scalar*>(gradients_.data()), numbers);
-      backend_.only_if_finite(true);
+      const auto condition = backend_.only_if_finite();
       update_statistics(batch);
       detail::count_step(backend_, numbers);
-      backend_.only_if_finite(false);
-    };
-    if constexpr (std::is_empty_v<Loss>) {
-      repeat(batch, &queued_kind_of<Loss>, pass);
-    } else {
-      pass();
+    });
+    {
+      const auto condition = backend_.only_if_finite();
+      update(optimizer);
     }
-    backend_.only_if_finite(true);
-    update(optimizer);
-    backend_.only_if_finite(false);
     if constexpr (is_mixed) detail::forget_step_left_out(backend_);
     queued_.size += batch;
     ++queued_steps_;
@@ -700,10 +692,11 @@ class network {
     chain_.forward(c, {input_.data(), size}, out);
   }
   // Runs a pass, which for the same batch size and kind starts the same work with the same arguments: a backend may do again
-  // what it did the last time. Not where somebody wants to know how long each layer takes.
-  template <class F>
+  // what it did the last time. Not where somebody wants to know how long each layer takes, nor with a loss that has numbers
+  // of its own, which may be others the next time.
+  template <class Loss, class F>
   void repeat(std::size_t batch, const void* kind, F&& pass) {
-    if constexpr (requires { backend_.repeat(batch, kind, pass); }) {
+    if constexpr (std::is_empty_v<Loss> && requires { backend_.repeat(batch, kind, pass); }) {
       if (!times_) return backend_.repeat(batch, kind, pass);
     }
     pass();

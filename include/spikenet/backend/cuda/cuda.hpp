@@ -116,9 +116,21 @@ class basic_cuda {
   // Whether that was `values` when all_finite was called last.
   bool was_not_finite(const void* values) const { return last_not_finite_ == reinterpret_cast<std::uintptr_t>(values); }
 
-  // While this is set, for_each does nothing where something that was watched before is not finite: so the host can have a
-  // step done that it has not seen the gradients of.
-  void only_if_finite(bool set) { unless_ = set ? not_finite() : nullptr; }
+  // While what it returns is there, for_each does nothing where something that was watched before is not finite: so the host
+  // can have a step done that it has not seen the gradients of. Not a function that is given another, whose kernels nvcc's
+  // two compilers would not agree on.
+  [[nodiscard]] auto only_if_finite() {
+    struct condition {
+      const unsigned long long*& unless;
+      explicit condition(const unsigned long long*& of_backend, const unsigned long long* where) : unless(of_backend) {
+        unless = where;
+      }
+      condition(const condition&) = delete;
+      condition& operator=(const condition&) = delete;
+      ~condition() { unless = nullptr; }
+    };
+    return condition(unless_, not_finite());
+  }
 
   // Adds to to[0 ... Count-1] the sums of what f(i, double* to_add_to) adds for i = 0 ... count-1.
   template <std::size_t Count, class F>
