@@ -20,6 +20,7 @@ T rounded(T value) {
 template <class T, class Real = T>
 class reference_convolution {
  public:
+  static constexpr bool adds_input_gradient = true;
   template <class G>
   void forward(cudaStream_t, std::size_t items, const Real* x, const T* weight, const T* bias, Real* y) {
     host_cuda::submit([=] {
@@ -33,10 +34,11 @@ class reference_convolution {
     });
   }
   template <class G>
-  void backward_input(cudaStream_t, std::size_t items, const Real* gy, const T* weight, Real* gx) {
+  void backward_input(cudaStream_t, std::size_t items, const Real* gy, const T* weight, Real* gx, bool add) {
     host_cuda::submit([=] {
       const host_cuda::device_code access;
       std::vector<T> sums(items * G::in_size);
+      for (std::size_t i = 0; add && i < sums.size(); ++i) sums[i] = static_cast<T>(gx[i]);
       for_each_product<G>(items, [&](std::size_t in, std::size_t w, std::size_t out) {
         sums[in] += static_cast<T>(gy[out]) * rounded<Real>(weight[w]);
       });

@@ -106,6 +106,16 @@ concept backend_stages = !B::fuses_stages || requires(B& b, std::size_t n, const
 template <class B>
 inline constexpr bool watches_moments = requires { requires B::watches_moments; };
 
+// Optional: conv2d_backward_input may add to what it would else write.
+template <class B>
+inline constexpr bool adds_input_gradient = requires { requires B::adds_input_gradient; };
+
+template <class B>
+concept backend_addition = !adds_input_gradient<B> || requires(B& b, std::size_t items, const real_of<B>* x, real_of<B>* y,
+                                                               const typename B::scalar* p) {
+  b.template conv2d_backward_input<detail::any_geometry>(items, x, p, y, true);
+};
+
 // Optional: the gradient at a stage's neurons computed twice, for its sums and for what it contributes to that by the stage's
 // input, and never written.
 template <class B>
@@ -146,7 +156,7 @@ concept backend_packed_stages = !packs_spikes<B> || !B::fuses_stages ||
 
 template <class B>
 concept backend = backend_memory<B> && backend_transfers<B> && backend_convolution<B> && backend_linear<B> && backend_normalisation<B> &&
-                  backend_neurons<B> && backend_stages<B> && backend_recomputation<B> &&
+                  backend_neurons<B> && backend_stages<B> && backend_recomputation<B> && backend_addition<B> &&
                   backend_spikes<B> && backend_packed_stages<B>;
 
 }  // namespace spikenet

@@ -82,6 +82,8 @@ struct conv2d : layer {
       }
     }();
 
+    static constexpr bool adds_input_gradient = spikenet::adds_input_gradient<Backend>;
+
     static constexpr bool makes_moments = [] {
       if constexpr (std::same_as<value, spike_bits> && requires { Backend::template fuses_conv2d_moments<geometry>; }) {
         return Backend::template fuses_conv2d_moments<geometry>;
@@ -128,12 +130,17 @@ struct conv2d : layer {
     }
 
     void backward(context<Backend>& c, tensor<In, const value> x, tensor<output, const real>,
-                  tensor<output, const real> gy, tensor<In, real> gx) {
+                  tensor<output, const real> gy, tensor<In, real> gx, [[maybe_unused]] bool add = false) {
       c.backend.template conv2d_backward_weight<geometry>(x.items(), x.data, gy.data, slots[0].gradient);
       if constexpr (has_bias) {
         c.backend.template channel_sums<Channels>(gy.rows(), gy.data, slots[1].gradient);
       }
-      if (gx) c.backend.template conv2d_backward_input<geometry>(x.items(), gy.data, slots[0].value, gx.data);
+      if (!gx) return;
+      if constexpr (adds_input_gradient) {
+        c.backend.template conv2d_backward_input<geometry>(x.items(), gy.data, slots[0].value, gx.data, add);
+      } else {
+        c.backend.template conv2d_backward_input<geometry>(x.items(), gy.data, slots[0].value, gx.data);
+      }
     }
     void backward(context<Backend>& c, tensor<In, const value> x, const affine_gradient<output, real, scalar>& gy,
                   tensor<In, real> gx, bool add) requires takes_affine_gradient {

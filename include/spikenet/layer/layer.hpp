@@ -42,6 +42,11 @@
 //         static constexpr bool takes_affine_gradient = true
 //         void backward(context<Backend>&, x, const affine_gradient<output, Real, Scalar>& gy, gx, bool add)
 //
+// The same of a gradient that is not in parts:
+//
+//         static constexpr bool adds_input_gradient = true
+//         void backward(context<Backend>&, x, y, gy, gx, bool add)
+//
 // forward must write all of y, backward all of gx. Neither may keep anything from one call to the next but what
 // backward needs from the forward pass before it.
 #pragma once

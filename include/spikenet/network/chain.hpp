@@ -39,6 +39,7 @@ struct first_stage {
     using output = In;
     static constexpr bool takes_affine_gradient = false, makes_affine_gradient = false;
     static constexpr bool takes_moments = false, makes_moments = false, works_in_place = false;
+    static constexpr bool adds_input_gradient = false;
   };
   using rest = chain<Backend, T, Index, In>;
 };
@@ -95,11 +96,13 @@ class chain {
   static constexpr std::size_t slots_after =
       rest::length == 0 ? 1 : std::min<std::size_t>(2, slots + (stage::works_in_place ? 0 : 1));
 
-  // Gradients in parts (see affine_gradient): whether the last stage takes that by its output so, the first can leave
-  // that by its input so, and the first can add to that by its input.
+  // Gradients in parts (see affine_gradient): whether the last stage takes that by its output so, and the first can leave
+  // that by its input so.
   static constexpr bool takes_affine_gradient = last_stage::takes_affine_gradient;
   static constexpr bool makes_affine_gradient = stage::makes_affine_gradient;
-  static constexpr bool adds_gradient = stage::takes_affine_gradient && rest::makes_affine_gradient;
+  // Whether the first stage can add to the gradient by its input that is there.
+  static constexpr bool adds_input_gradient =
+      stage::adds_input_gradient || (stage::takes_affine_gradient && rest::makes_affine_gradient);
 
   // Moments: whether the last stage tells those of its output, and the first takes those of its input.
   static constexpr bool makes_moments = last_stage::makes_moments;
@@ -126,7 +129,7 @@ class chain {
   }
 
   // gy, whole or in parts, may be written over unless its values are const; gx may be null. add: to the gx that is there,
-  // see adds_gradient.
+  // see adds_input_gradient.
   template <class Gradient>
   void backward(context<Backend>& c, tensor<In, const in_value> x, tensor<output, const out_value> y,
                 const Gradient& gy, tensor<In, real> gx, bool add = false) {
@@ -206,7 +209,7 @@ class chain {
                      const std::array<real*, 2>& memory) {
     if constexpr (rest::length == 0) {
       return gy;
-    } else if constexpr (adds_gradient) {
+    } else if constexpr (stage::takes_affine_gradient && rest::makes_affine_gradient) {
       return rest_.walk_back_affine(c, first_output(batch, y), y, gy, memory);
     } else {
       return rest_.walk_back(c, first_output(batch, y), y, gy, memory);
@@ -215,9 +218,11 @@ class chain {
 
   template <class Gradient>
   void first_backward(context<Backend>& c, tensor<In, const in_value> x, tensor<output, const out_value> y,
-                      const Gradient& gradient, tensor<In, real> gx, bool add) {
+                      const Gradient& gradient, tensor<In, real> gx, [[maybe_unused]] bool add) {
     if constexpr (std::same_as<Gradient, affine_gradient<between, real, scalar>>) {
       first_.backward(c, x, gradient, gx, add);
+    } else if constexpr (stage::adds_input_gradient) {
+      first_.backward(c, x, first_output(x.batch, y), gradient, gx, add);
     } else {
       first_.backward(c, x, first_output(x.batch, y), gradient, gx);
     }

@@ -71,6 +71,14 @@ class residual_shortcut {
   using in_value = held<Backend, In>;
   using out_value = held<Backend, output>;
   static constexpr bool is_identity = std::same_as<Shortcut, identity>;
+  static constexpr bool adds_input_gradient = [] {
+    using type = typename shortcut_of<Backend, T, In, Shortcut>::type;
+    if constexpr (is_identity) {
+      return false;
+    } else {
+      return type::adds_input_gradient;
+    }
+  }();
 
   tensor<output, const out_value> forward(context<Backend>& c, tensor<In, const in_value> x) {
     if constexpr (is_identity) {
@@ -101,15 +109,19 @@ class residual_shortcut {
       sum_over_steps(c.backend, Steps, step, gsum, total);
       gy = total;
     }
-    if constexpr (!is_identity) {
-      real* through = gx ? c.scratch.take(gx.size()) : nullptr;
-      if (gx) ++taken;
-      stage_.backward(c, x, result(x), {gy, x.batch}, {through, x.batch});
-      gy = through;
-    }
-    if (gx) {
-      const profile_scope timed(c.times, pass::backward, "sum");
-      add_to(c.backend, gx.size(), gy, gx.data);
+    if constexpr (adds_input_gradient) {
+      stage_.backward(c, x, result(x), tensor<output, const real>{gy, x.batch}, gx, true);
+    } else {
+      if constexpr (!is_identity) {
+        real* through = gx ? c.scratch.take(gx.size()) : nullptr;
+        if (gx) ++taken;
+        stage_.backward(c, x, result(x), {gy, x.batch}, {through, x.batch});
+        gy = through;
+      }
+      if (gx) {
+        const profile_scope timed(c.times, pass::backward, "sum");
+        add_to(c.backend, gx.size(), gy, gx.data);
+      }
     }
     c.scratch.give_back(taken);
   }
@@ -222,7 +234,7 @@ class fused_residual {
 
   // The gradient at the sum is that by x through an identity as well; where the head adds its own to it, it lies in gx
   // from the start, which may be where gy is.
-  static constexpr bool works_in_place = shortcut_type::is_identity && head_type::adds_gradient;
+  static constexpr bool works_in_place = shortcut_type::is_identity && head_type::adds_input_gradient;
 
   template <class Value>
   void backward(context<Backend>& c, tensor<In, const in_value> x, tensor<output, const out_value>,

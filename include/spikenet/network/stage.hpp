@@ -58,6 +58,8 @@ struct single_stage {
   static constexpr bool makes_moments = !is_composite && requires { requires module_type::makes_moments; };
   static constexpr bool takes_affine_gradient =
       !is_composite && requires { requires module_type::takes_affine_gradient; };
+  // Whether it can be added to what is there.
+  static constexpr bool adds_input_gradient = requires { requires module_type::adds_input_gradient; };
   // Whether the gradient by the input may be left where that by the output was.
   static constexpr bool works_in_place = is_composite && requires { requires module_type::works_in_place; };
 
@@ -89,16 +91,22 @@ struct single_stage {
   // Value: real, if gy may be written over, or const real.
   template <class Value = const real>
   void backward(context<Backend>& c, tensor<In, const held<Backend, In>> x,
-                tensor<output, const held<Backend, output>> y, tensor<output, Value> gy, tensor<In, real> gx) {
+                tensor<output, const held<Backend, output>> y, tensor<output, Value> gy, tensor<In, real> gx,
+                bool add = false) {
     const profile_scope timed(c.times, pass::backward, name);
-    named_device_errors<Backend>(&name, [&] { run_back(c, x, y, gy, gx); });
+    named_device_errors<Backend>(&name, [&] { run_back(c, x, y, gy, gx, add); });
   }
   template <class Value = const real>
   void run_back(context<Backend>& c, tensor<In, const held<Backend, In>> x,
-                tensor<output, const held<Backend, output>> y, tensor<output, Value> gy, tensor<In, real> gx) {
+                tensor<output, const held<Backend, output>> y, tensor<output, Value> gy, tensor<In, real> gx,
+                [[maybe_unused]] bool add = false) {
     const input_view in(c, x);
     const output_view out(c, y);
-    module.backward(c, *in, *out, gy, gx);
+    if constexpr (adds_input_gradient) {
+      module.backward(c, *in, *out, gy, gx, add);
+    } else {
+      module.backward(c, *in, *out, gy, gx);
+    }
   }
 
   void backward(context<Backend>& c, tensor<In, const held<Backend, In>> x,
@@ -154,6 +162,7 @@ struct tdbn_lif_stage {
   using output = typename spike_type::output;
   static constexpr std::size_t channels = In::channels;
   static constexpr bool takes_affine_gradient = false, makes_moments = false, takes_moments = true;
+  static constexpr bool adds_input_gradient = false;
   static constexpr bool makes_affine_gradient = std::same_as<held<Backend, In>, real>;
   static constexpr bool works_in_place = true;
 

@@ -55,7 +55,11 @@ std::vector<convolution_problem> problems_of_width() {
                                         n(layer.in_width), n(layer.out_channels), n(layer.out_height),
                                         n(layer.out_width), n(layer.kernel), n(layer.stride), n(layer.padding),
                                         n(layer.dilation), n(layer.groups)};
-      if (std::find(problems.begin(), problems.end(), problem) == problems.end()) problems.push_back(problem);
+      if (std::find(problems.begin(), problems.end(), problem) != problems.end()) continue;
+      problems.push_back(problem);
+      if (what != operation::backward_input) continue;
+      problems.push_back(problem);
+      problems.back().add = true;
     }
   }
   return problems;
@@ -96,6 +100,7 @@ outcome try_plan(const convolution_problem& problem, const std::shared_ptr<const
 // have it excluded.
 bool has_note(const convolution_problem& problem, const std::shared_ptr<const fe::DeviceProperties>& device,
               const cudnn::plan& taken, fe::NumericalNote_t note) {
+  if (taken.adding) return cudnn::has_note(*taken.adding, note);
   auto graph = cudnn::graph_of(problem, device);
   const std::string what = cudnn::description_of(problem);
   cudnn::check(graph->validate(), what);
@@ -167,6 +172,7 @@ void print_table(const card& c, std::size_t width) {
   for (const number type : all_numbers) std::cout << " " << cudnn::name_of(type) << " |";
   std::cout << "\n|---|---|---|---|---|---|\n";
   for (convolution_problem problem : problems_of(width)) {
+    if (problem.add) continue;  // the same engines; see print_fusions
     std::cout << "| " << cudnn::shape_of(problem) << " | " << cudnn::name_of(problem.what) << " |";
     for (const number type : all_numbers) {
       problem.type = type;
@@ -262,6 +268,15 @@ void print_fusions() {
       std::cout << "\n";
     }
   }
+  for (const card& c : spikenet_tests::cards) {
+    std::cout << "| gradient by the input, added to what is there | " << c.short_name << " |";
+    for (const number type : all_numbers) {
+      const convolution_problem problem{
+          operation::backward_input, type, false, 2 * batch, 128, 28, 28, 128, 28, 28, 3, 1, 1, 1, 1, true};
+      std::cout << " " << cell(try_plan(problem, device_of(c))) << " |";
+    }
+    std::cout << "\n";
+  }
 }
 
 void print_introduction() {
@@ -283,6 +298,8 @@ What was chosen:
   workspace at each call: the 0.3 MB more are the weight. Mostly the same engine comes first; on the A100 in TF32 another one does, with
   twice the workspace. The backend's own copy (cudnn/filter_layout.hpp) leaves all engines to choose from.
 * **The bias is added by the convolution**: there is an engine for that everywhere.
+* **The two branches of a residual block meet in a convolution**: its gradient by the input is added to the shortcut's, by the same
+  engine that would write it.
 * **tdBN's statistics are a kernel of their own.** A convolution that sums y and y² has an engine in half on the A100 and H100, but none on
   the T4, in float or in bfloat16. And y² less the squared mean is a difference of large numbers, where the kernel merges moments.
 * **Scale and shift are not folded into the next convolution's input**: only the A100 has an engine, in half. Neurons lie between anyhow.

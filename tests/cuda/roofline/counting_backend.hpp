@@ -60,7 +60,8 @@ class counting_backend {
   template <class T>
   using storage = spikenet::buffer<T>;
   static constexpr bool host_visible = false;
-  static constexpr bool fuses_stages = true, recomputes_neurons = true, watches_moments = true;
+  static constexpr bool fuses_stages = true, recomputes_neurons = true, watches_moments = true,
+                        adds_input_gradient = true;
   static constexpr double loss_scale = sizeof(Real) == sizeof(float) ? 1 : 1024;
 
   template <class T, class F>
@@ -106,8 +107,9 @@ class counting_backend {
     convolution<G>("cuDNN forward", items);
   }
   template <class G>
-  void conv2d_backward_input(std::size_t items, const Real*, const float*, Real*) {
-    convolution<G>("cuDNN gradient by the input", items);
+  void conv2d_backward_input(std::size_t items, const Real*, const float*, Real*, bool add = false) {
+    const double added = add ? static_cast<double>(items * G::in_size * sizeof(Real)) : 0;  // what is there is read
+    convolution<G>("cuDNN gradient by the input", items, added);
   }
   template <class G>
   void conv2d_backward_weight(std::size_t items, const Real*, const Real*, float*) {
@@ -181,9 +183,9 @@ class counting_backend {
     note("transpose_filter", {weights * (sizeof(float) + sizeof(Real)), 0, 1, 1});
   }
   template <class G>
-  static void convolution(const char* name, std::size_t items) {
+  static void convolution(const char* name, std::size_t items, double more_bytes = 0) {
     const double weights = static_cast<double>(G::out_channels * G::group_in * G::kernel * G::kernel);
-    note(name, {(static_cast<double>(items * (G::in_size + G::out_size)) + weights) * sizeof(Real),
+    note(name, {(static_cast<double>(items * (G::in_size + G::out_size)) + weights) * sizeof(Real) + more_bytes,
                 2 * static_cast<double>(items * G::out_height * G::out_width) * weights, 1, 1});
     if (is_mixed || (G::kernel > 1 && G::group_in > 1)) transposed(weights);
   }

@@ -61,7 +61,7 @@ class upload_queue {
 
 }  // namespace detail
 
-// Convolution: its members forward<G>(stream, items, x, weight, bias, y), backward_input<G>(stream, items, gy, weight, gx)
+// Convolution: its members forward<G>(stream, items, x, weight, bias, y), backward_input<G>(stream, items, gy, weight, gx, add)
 // and backward_weight<G>(stream, items, x, gy, gweight) are this backend's conv2d operations on that stream. MatrixProduct:
 // linear_forward<In, Out>, linear_backward_input<In, Out>, linear_backward_weight<In, Out>, likewise. Options: one_by_one,
 // mixed, step_graphs; the others are for those two.
@@ -77,6 +77,7 @@ class basic_cuda {
   static constexpr bool host_visible = false;
   static constexpr bool fuses_stages = !detail::has_cuda_option<one_by_one, Options...>;
   static constexpr bool recomputes_neurons = fuses_stages;
+  static constexpr bool adds_input_gradient = Convolution::adds_input_gradient;
   static constexpr bool watches_moments = true;
   static constexpr bool has_step_graphs = detail::has_cuda_option<step_graphs, Options...>;
 
@@ -194,8 +195,8 @@ class basic_cuda {
     convolution_.template forward<G>(stream_.get(), items, x, weight, bias, y);
   }
   template <class G>
-  void conv2d_backward_input(std::size_t items, const real* gy, const Scalar* weight, real* gx) {
-    convolution_.template backward_input<G>(stream_.get(), items, gy, weight, gx);
+  void conv2d_backward_input(std::size_t items, const real* gy, const Scalar* weight, real* gx, bool add = false) {
+    convolution_.template backward_input<G>(stream_.get(), items, gy, weight, gx, add);
   }
   template <class G>
   void conv2d_backward_weight(std::size_t items, const real* x, const real* gy, Scalar* gweight) {

@@ -75,10 +75,12 @@ class cudnn_convolution {
     run(stream, cudnn::problem_of<G>(cudnn::operation::forward, type, items, bias != nullptr), x,
         channels_last<G>(stream, weight), bias ? as_real(stream, G::out_channels, bias) : nullptr, y);
   }
-  // gx as x, from gy as y
+  // What is timed runs often, and would add as often.
+  static constexpr bool adds_input_gradient = !has_cuda_option<autotune, Options...>;
+  // gx as x, from gy as y; add: to what is there
   template <class G>
-  void backward_input(cudaStream_t stream, std::size_t items, const real* gy, const Scalar* weight, real* gx) {
-    run(stream, cudnn::problem_of<G>(cudnn::operation::backward_input, type, items), gy,
+  void backward_input(cudaStream_t stream, std::size_t items, const real* gy, const Scalar* weight, real* gx, bool add) {
+    run(stream, cudnn::problem_of<G>(cudnn::operation::backward_input, type, items, false, add), gy,
         channels_last<G>(stream, weight), nullptr, gx);
   }
   // gweight as weight
@@ -156,7 +158,7 @@ class cudnn_convolution {
     found.pointers[cudnn::result_id] = result;
     if (bias) found.pointers[cudnn::bias_id] = const_cast<real*>(bias);
     if (is_new) finish(p, found);
-    cudnn::check(found.plan.graph->execute(handle_.get(), found.pointers, workspace_.data()), cudnn::description_of(p));
+    cudnn::execute(found.plan, handle_.get(), found.pointers, workspace_.data(), cudnn::description_of(p));
   }
 
   void connect() {

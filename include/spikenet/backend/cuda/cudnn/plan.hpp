@@ -10,11 +10,14 @@
 #endif
 #include <cudnn_frontend.h>
 
+#include <algorithm>
+#include <array>
 #include <compare>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -39,13 +42,14 @@ struct convolution_problem {
   std::int64_t in_channels, in_height, in_width;
   std::int64_t out_channels, out_height, out_width;
   std::int64_t kernel, stride, padding, dilation, groups;
+  bool add = false;  // backward_input only: to what is there
 
   friend auto operator<=>(const convolution_problem&, const convolution_problem&) = default;
 };
 
 // G: a conv2d_geometry (core/geometry.hpp).
 template <class G>
-convolution_problem problem_of(operation what, number type, std::size_t items, bool bias = false) {
+convolution_problem problem_of(operation what, number type, std::size_t items, bool bias = false, bool add = false) {
   const auto n = [](std::size_t value) { return static_cast<std::int64_t>(value); };
   return {what,
           type,
@@ -61,7 +65,8 @@ convolution_problem problem_of(operation what, number type, std::size_t items, b
           n(G::stride),
           n(G::padding),
           n(G::dilation),
-          n(G::groups)};
+          n(G::groups),
+          add};
 }
 
 inline const char* name_of(operation what) {
@@ -94,7 +99,7 @@ inline std::string shape_of(const convolution_problem& p) {
 
 inline std::string description_of(const convolution_problem& p) {
   return std::string("convolution ") + shape_of(p) + " of " + std::to_string(p.items) + " items in " + name_of(p.type) +
-         ", " + name_of(p.what);
+         ", " + name_of(p.what) + (p.add ? ", added to what is there" : "");
 }
 
 // The tensors of a plan, by which pointers are given to it.
@@ -193,9 +198,10 @@ inline std::vector<fe::NumericalNote_t> unwanted(number type) {
 
 struct plan {
   std::shared_ptr<fe::graph::Graph> graph;
-  std::int64_t candidate = -1;  // of those that the heuristics name, best first
-  std::string engine;           // cuDNN's name of it and of its settings
-  std::size_t workspace = 0;    // bytes
+  std::shared_ptr<fe::ExecutionPlan> adding;  // instead, where the result is added to what is there
+  std::int64_t candidate = -1;                // of those that the heuristics name, best first
+  std::string engine;                         // cuDNN's name of it and of its settings
+  std::size_t workspace = 0;                  // bytes
 };
 
 // The candidates for a graph, those that must not be taken excluded; none of them is built yet. For the device of the handle,
@@ -220,7 +226,7 @@ inline plan first_plan(std::shared_ptr<fe::graph::Graph> graph, number type, con
       last = status;
       continue;
     }
-    plan found{std::move(graph), i, {}, 0};
+    plan found{std::move(graph), nullptr, i, {}, 0};
     std::int64_t workspace = 0;
     check(found.graph->get_plan_name_at_index(i, found.engine), what);
     check(found.graph->get_workspace_size_plan_at_index(i, workspace), what);
@@ -231,11 +237,120 @@ inline plan first_plan(std::shared_ptr<fe::graph::Graph> graph, number type, con
   return {};
 }
 
+// The gradient by the input, added to what is there: cuDNN's operation has a factor for that (beta), which a graph of
+// cudnn-frontend does not let one set. So this one is put together of the descriptors that such a graph consists of.
+inline fe::Operation adding_operation(const convolution_problem& p) {
+  const auto tensor = [&p](tensor_id id, std::int64_t n, std::int64_t c, std::int64_t h, std::int64_t w) {
+    const std::array<std::int64_t, 4> extents{n, c, h, w};
+    constexpr std::int64_t alignment = 16;
+    return fe::TensorBuilder()
+        .setDim(4, extents.data())
+        .setStride(4, channels_last(c, h, w).data())
+        .setId(id)
+        .setAlignment(alignment)
+        .setDataType(data_type(p.type))
+        .build();
+  };
+  const std::array<std::int64_t, 2> padding{p.padding, p.padding}, stride{p.stride, p.stride},
+      dilation{p.dilation, p.dilation};
+  const auto windows = fe::ConvDescBuilder()
+                           .setComputeType(fe::DataType_t::FLOAT)
+                           .setMathMode(fe::ConvolutionMode_t::CROSS_CORRELATION)
+                           .setSpatialDimCount(2)
+                           .setPrePadding(2, padding.data())
+                           .setPostPadding(2, padding.data())
+                           .setSpatialStride(2, stride.data())
+                           .setDilation(2, dilation.data())
+                           .build();
+  return fe::OperationBuilder(fe::DescriptorType_t::OPERATION_CONVOLUTION_BACKWARD_DATA_DESCRIPTOR)
+      .setdyDesc(tensor(activation_id, p.items, p.out_channels, p.out_height, p.out_width))
+      .setwDesc(tensor(weight_id, p.out_channels, p.in_channels / p.groups, p.kernel, p.kernel))
+      .setdxDesc(tensor(result_id, p.items, p.in_channels, p.in_height, p.in_width))
+      .setcDesc(windows)
+      .setAlpha(1.0f)
+      .setBeta(1.0f)
+      .build();
+}
+
+inline bool has_note(const fe::ExecutionPlan& plan, fe::NumericalNote_t note) {
+  const auto& notes = plan.getAllNumericNotes();
+  cudnnBackendNumericalNote_t in_backend{};
+  fe::detail::convert_to_cudnn_type(note, in_backend);
+  return std::find(notes.begin(), notes.end(), in_backend) != notes.end();
+}
+
+// What cuDNN has said last.
+inline std::string why_no_candidate() {
+  std::array<char, 512> text{};
+  cudnnGetLastErrorString(text.data(), text.size());
+  return text[0] ? std::string(": ") + text.data() : std::string();
+}
+
+inline plan first_adding_plan(const convolution_problem& p, std::shared_ptr<const fe::DeviceProperties> device,
+                              cudnnHandle_t handle) {
+  std::string reason = "there is no engine";
+  try {
+    const fe::Operation operation = adding_operation(p);
+    std::array<const fe::Operation*, 1> operations{&operation};
+    auto graph = fe::OperationGraphBuilder().setHandle(handle).setOperationGraph(1, operations.data()).build();
+    fe::EngineConfigList candidates;
+    const std::vector<fe::HeurMode_t> modes{fe::HeurMode_t::A, fe::HeurMode_t::FALLBACK};
+    constexpr bool all_modes = true;
+    constexpr std::int32_t all_multiprocessors = -1;
+    fe::get_heuristics_list(modes, graph, fe::AllowAll, candidates, all_modes, all_multiprocessors, device);
+    if (candidates.empty()) reason += why_no_candidate();
+    for (std::size_t i = 0; i < candidates.size(); ++i) {
+      try {
+        fe::ExecutionPlanBuilder builder;
+        device ? builder.setDeviceProperties(device) : builder.setHandle(handle);
+        const auto built = std::make_shared<fe::ExecutionPlan>(builder.setEngineConfig(candidates[i], graph.getTag()).build());
+        const auto notes = unwanted(p.type);
+        const auto has = [&](fe::NumericalNote_t note) { return has_note(*built, note); };
+        if (std::any_of(notes.begin(), notes.end(), has)) continue;
+        plan found{nullptr, built, static_cast<std::int64_t>(i), built->getTag(), 0};
+        found.engine.erase(0, std::min(found.engine.size(), found.engine.find("eng")));  // the operation's name comes first
+        found.workspace = static_cast<std::size_t>(built->getWorkspaceSize());
+        return found;
+      } catch (const fe::cudnnException& e) {
+        reason = e.what();
+      }
+    }
+  } catch (const fe::cudnnException& e) {
+    reason = e.what();
+  }
+  throw device_error("cuDNN: " + description_of(p) + ": " + reason);
+}
+
+// Pointers: by tensor_id, to memory of the device. On the stream of the handle.
+inline void execute(const plan& plan, cudnnHandle_t handle, std::unordered_map<std::int64_t, void*>& pointers,
+                    void* workspace, const std::string& what) {
+  if (plan.graph) {
+    check(plan.graph->execute(handle, pointers, workspace), what);
+    return;
+  }
+  std::array<std::int64_t, 3> ids{activation_id, weight_id, result_id};
+  std::array<void*, 3> values{pointers.at(activation_id), pointers.at(weight_id), pointers.at(result_id)};
+  cudnnStatus_t status = CUDNN_STATUS_SUCCESS;
+  try {
+    const auto pack = fe::VariantPackBuilder()
+                          .setDataPointers(3, values.data())
+                          .setUids(3, ids.data())
+                          .setWorkspacePointer(workspace)
+                          .build();
+    status = cudnnBackendExecute(handle, plan.adding->get_raw_desc(), pack.get_raw_desc());
+  } catch (const fe::cudnnException& e) {
+    throw device_error("cuDNN: " + what + ": " + e.what());
+  }
+  if (status != CUDNN_STATUS_SUCCESS) throw device_error("cuDNN: " + what + ": " + cudnnGetErrorString(status));
+}
+
 // For a device that need not be there, and for that of a handle.
 inline plan first_plan(const convolution_problem& p, std::shared_ptr<const fe::DeviceProperties> device) {
+  if (p.add) return first_adding_plan(p, std::move(device), nullptr);
   return first_plan(graph_of(p, std::move(device)), p.type, description_of(p));
 }
 inline plan first_plan(const convolution_problem& p, cudnnHandle_t handle) {
+  if (p.add) return first_adding_plan(p, nullptr, handle);
   return first_plan(graph_of(p), p.type, description_of(p), handle);
 }
 
