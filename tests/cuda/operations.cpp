@@ -134,6 +134,57 @@ void check_neurons(std::size_t rows) {
   }
 }
 
+// Spikes that a stage leaves as bits, too, are its spikes; and another stage that adds them reads the bits alone.
+template <class T, class Dynamics, std::size_t Steps, std::size_t InSteps, std::size_t C>
+void check_copies(std::size_t rows) {
+  CAPTURE(C, rows, Steps, InSteps, sizeof(T));
+  static_assert(cuda<T>::template copies_spikes<C, Steps>);
+  const neuron_constants<T> k{T(0.3), T(0.25), T(0.7), T(0.9)};
+  const std::size_t in_size = InSteps * rows * C, size = Steps * rows * C;
+  for (const auto order : {host_cuda::order::ascending, host_cuda::order::descending}) {
+    host_cuda::set_order(order);
+    cuda<T> backend;
+    device_values<T> x(backend, coarse<T>(in_size, 1)), other_x(backend, coarse<T>(in_size, 2));
+    device_values<T> go(backend, test::normal<T>(size, 3));
+    device_values<T> scale(backend, std::vector<T>(C, T(0.5))), shift(backend, std::vector<T>(C, T(0.125)));
+    device_values<T> o(backend, empty<T>(size)), from_values(backend, empty<T>(size)), from_bits(backend, empty<T>(size));
+    device_values<T> gu_of_values(backend, empty<T>(in_size)), gu_of_bits(backend, empty<T>(in_size));
+    device_values<T> nowhere(backend, empty<T>(size));
+    device_values<double> sums_of_values(backend, empty<double>(2 * C)), sums_of_bits(backend, empty<double>(2 * C));
+    device_values<spike_bits> bits(backend, std::vector<spike_bits>(size / 8));
+
+    backend.template tdbn_lif_forward<Dynamics, Steps, InSteps, C>(rows, k, other_x.data(), scale.data(), shift.data(),
+                                                                   nullptr, o.data(), bits.data());
+    const auto spikes = o.values(backend);
+    const auto copied = bits.values(backend);
+    std::size_t fired = 0, wrong = 0;
+    for (std::size_t i = 0; i < size; ++i) {
+      const bool bit = (static_cast<unsigned>(copied[i / 8]) >> i % 8 & 1u) != 0;
+      fired += bit ? 1 : 0;
+      wrong += bit != (spikes[i] != T{0}) ? 1 : 0;
+    }
+    CHECK(wrong == 0);
+    CHECK(fired > 0);
+    CHECK(fired < size);
+    CHECK(bits.within_bounds(backend));
+
+    const auto both = [&](addend<T> residual, T* spikes_out, T* gu, double* sums) {
+      backend.template tdbn_lif_forward<Dynamics, Steps, InSteps, C>(rows, k, x.data(), scale.data(), shift.data(),
+                                                                     residual, spikes_out);
+      backend.template tdbn_lif_backward<Dynamics, Steps, InSteps, C>(rows, k, x.data(), scale.data(), shift.data(),
+                                                                      residual, shift.data(), scale.data(), go.data(), gu,
+                                                                      sums);
+    };
+    both(o.data(), from_values.data(), gu_of_values.data(), sums_of_values.data());
+    both({nowhere.data(), bits.data()}, from_bits.data(), gu_of_bits.data(), sums_of_bits.data());
+    CHECK(from_bits.values(backend) == from_values.values(backend));
+    CHECK(from_bits.values(backend) != spikes);
+    CHECK(gu_of_bits.values(backend) == gu_of_values.values(backend));
+    CHECK(sums_of_bits.values(backend) == sums_of_values.values(backend));
+    host_cuda::set_order(host_cuda::order::ascending);
+  }
+}
+
 }  // namespace
 
 TEST_CASE("sums and moments over rows", "[cuda]") {
@@ -153,6 +204,14 @@ TEST_CASE("neurons alone and with the normalisation before them", "[cuda]") {
   check_neurons<double, soft_dynamics, 4, 1, 33>(77);
   check_neurons<float, dynamics, 2, 2, 19>(401);
   check_neurons<float, soft_dynamics, 5, 5, 2>(613);
+}
+
+TEST_CASE("spikes as bits beside spikes as numbers", "[cuda]") {
+  check_copies<double, dynamics, 1, 1, 8>(5);
+  check_copies<double, lif_dynamics<soft_reset, detached_reset, heaviside>, 4, 1, 24>(77);
+  check_copies<float, dynamics, 2, 2, 16>(401);
+  check_copies<float, dynamics, 3, 3, 40>(33);
+  static_assert(!cuda<float>::copies_spikes<12, 2>, "a byte would be of two pixels");
 }
 
 TEST_CASE("a function of each index, once, however many there are", "[cuda]") {

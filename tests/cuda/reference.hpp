@@ -169,7 +169,7 @@ class device_values {
 
  private:
   static constexpr std::ptrdiff_t margin = 64;
-  static T mark() { return static_cast<T>(12345); }
+  static T mark() { return static_cast<T>(123); }
   spikenet::device_storage<T> memory_;
   std::size_t size_;
 };

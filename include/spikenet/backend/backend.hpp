@@ -116,6 +116,19 @@ concept backend_addition = !adds_input_gradient<B> || requires(B& b, std::size_t
   b.template conv2d_backward_input<detail::any_geometry>(items, x, p, y, true);
 };
 
+// Optional: stages leave their spikes as bits, too, where a residual sum will read them; the numbers are for convolutions.
+template <class B, std::size_t Channels, std::size_t T>
+inline constexpr bool copies_spikes = requires { requires B::template copies_spikes<Channels, T>; };
+
+template <class B>
+concept backend_copies = !copies_spikes<B, 8, 1> || requires(B& b, std::size_t n, const real_of<B>* x, real_of<B>* y,
+                                                             const typename B::scalar* p, double* sums, spike_bits* copy,
+                                                             const addend<real_of<B>>& residual,
+                                                             const neuron_constants<typename B::scalar>& k) {
+  b.template tdbn_lif_forward<detail::any_dynamics, 1, 1, 8>(n, k, x, p, p, residual, y, copy);
+  b.template tdbn_lif_backward<detail::any_dynamics, 1, 1, 8>(n, k, x, p, p, residual, p, p, x, y, sums);
+};
+
 // Optional: the gradient at a stage's neurons computed twice, for its sums and for what it contributes to that by the stage's
 // input, and never written.
 template <class B>
@@ -156,7 +169,7 @@ concept backend_packed_stages = !packs_spikes<B> || !B::fuses_stages ||
 
 template <class B>
 concept backend = backend_memory<B> && backend_transfers<B> && backend_convolution<B> && backend_linear<B> && backend_normalisation<B> &&
-                  backend_neurons<B> && backend_stages<B> && backend_recomputation<B> && backend_addition<B> &&
+                  backend_neurons<B> && backend_stages<B> && backend_recomputation<B> && backend_addition<B> && backend_copies<B> &&
                   backend_spikes<B> && backend_packed_stages<B>;
 
 }  // namespace spikenet

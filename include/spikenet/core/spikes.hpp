@@ -15,4 +15,12 @@ enum class spike_bits : std::uint8_t {};
 template <std::size_t Channels>
 inline constexpr std::size_t spike_bytes = (Channels + 7) / 8;
 
+// What is added to a stage's neurons: real numbers; where `spikes` is not null, these, which are the same numbers.
+template <class Real>
+struct addend {
+  const Real* values;
+  const spike_bits* spikes;
+  constexpr addend(const Real* numbers, const spike_bits* bits = nullptr) : values{numbers}, spikes{bits} {}  // NOLINT
+};
+
 }  // namespace spikenet

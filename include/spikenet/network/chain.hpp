@@ -39,6 +39,7 @@ struct first_stage {
     using output = In;
     static constexpr bool takes_affine_gradient = false, makes_affine_gradient = false;
     static constexpr bool takes_moments = false, makes_moments = false, works_in_place = false;
+    static constexpr bool takes_copy = false, makes_copy = false;
     static constexpr bool adds_input_gradient = false;
   };
   using rest = chain<Backend, T, Index, In>;
@@ -61,7 +62,7 @@ class chain<Backend, T, Index, In> {
   using last_stage = void;
   static constexpr std::size_t length = 0;
   static constexpr std::size_t largest_between = 0, slots_after = 0;
-  static constexpr bool makes_affine_gradient = false, takes_moments = false;
+  static constexpr bool makes_affine_gradient = false, takes_moments = false, takes_copy = false;
 };
 
 template <class Backend, std::size_t T, std::size_t Index, class In, class... Layers>
@@ -108,23 +109,30 @@ class chain {
   static constexpr bool makes_moments = last_stage::makes_moments;
   static constexpr bool takes_moments = stage::takes_moments;
   batch_moments input_moments() requires takes_moments { return first_.norm.input_moments(); }
+  // Spikes as bits, too: whether the last stage can leave its output so, and the first makes use of its input so.
+  static constexpr bool makes_copy = last_stage::makes_copy;
+  static constexpr bool takes_copy = stage::takes_copy;
+  spike_bits* input_copy(std::size_t batch) requires takes_copy { return first_.input_copy(batch); }
 
-  // known: the moments of x are where input_moments() says. of_output: where to leave those of y.
-  void forward(context<Backend>& c, tensor<In, const in_value> x, tensor<output, out_value> y, bool known = false,
-               const batch_moments& of_output = {}) {
+  // also: what to leave besides y. known: the moments of x are where input_moments() says.
+  void forward(context<Backend>& c, tensor<In, const in_value> x, tensor<output, out_value> y,
+               const by_products& also = {}, bool known = false) {
     if constexpr (is_broken) {
     } else if constexpr (rest::length == 0) {
-      forward_first(c, x, y, known, of_output);
+      forward_first(c, x, y, also, known);
     } else {
-      tensor<between, between_value> kept;
-      named_device_errors<Backend>(&stage::name, [&] { kept = keep<between>(kept_, x.batch); });
       constexpr bool tell = stage::makes_moments && rest::takes_moments;
-      batch_moments of_kept;
+      tensor<between, between_value> kept;
+      by_products of_kept;
+      named_device_errors<Backend>(&stage::name, [&] {
+        kept = keep<between>(kept_, x.batch);
+        if constexpr (stage::makes_copy && rest::takes_copy) of_kept.spikes = rest_.input_copy(x.batch);
+      });
       if constexpr (tell) {
-        if (c.training) of_kept = rest_.input_moments();
+        if (c.training) of_kept.moments = rest_.input_moments();
       }
-      forward_first(c, x, kept, known, of_kept);
-      rest_.forward(c, kept, y, tell, of_output);
+      forward_first(c, x, kept, of_kept, known);
+      rest_.forward(c, kept, y, also, tell);
     }
   }
 
@@ -184,14 +192,12 @@ class chain {
   }
 
  private:
-  void forward_first(context<Backend>& c, tensor<In, const in_value> x, tensor<between, between_value> y, bool known,
-                     const batch_moments& of_output) {
-    if constexpr (stage::makes_moments) {
-      first_.forward(c, x, y, of_output);
-    } else if constexpr (stage::takes_moments) {
-      first_.forward(c, x, y, known);
+  void forward_first(context<Backend>& c, tensor<In, const in_value> x, tensor<between, between_value> y,
+                     const by_products& also, [[maybe_unused]] bool known) {
+    if constexpr (stage::takes_moments) {
+      first_.forward(c, x, y, also, known);
     } else {
-      first_.forward(c, x, y);
+      first_.forward(c, x, y, also);
     }
   }
 

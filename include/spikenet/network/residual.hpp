@@ -225,11 +225,18 @@ class fused_residual {
   using in_value = held<Backend, In>;
   using out_value = held<Backend, output>;
 
-  void forward(context<Backend>& c, tensor<In, const in_value> x, tensor<output, out_value> y) {
+  // The spikes that an identity adds are read as bits where the stage before this block leaves them so: where input_copy says,
+  // and then in every pass.
+  static constexpr bool makes_copy = stage::makes_copy;
+  static constexpr bool takes_copy = shortcut_type::is_identity && makes_copy && In::holds == content::spikes;
+  spike_bits* input_copy(std::size_t batch) requires takes_copy { return keep<In>(copy_, batch).data; }
+
+  void forward(context<Backend>& c, tensor<In, const in_value> x, tensor<output, out_value> y,
+               const by_products& also = {}) {
     const auto kept = keep<norm_input>(kept_, x.batch);
     constexpr bool tell = head_type::makes_moments;
-    head_.forward(c, x, kept, false, tell && c.training ? stage_.norm.input_moments() : batch_moments{});
-    stage_.forward_with_residual(c, kept, y, shortcut_.forward(c, x).data, tell);
+    head_.forward(c, x, kept, {tell && c.training ? stage_.norm.input_moments() : batch_moments{}});
+    stage_.forward_with_residual(c, kept, y, residual(shortcut_.forward(c, x)), also, tell);
   }
 
   // The gradient at the sum is that by x through an identity as well; where the head adds its own to it, it lies in gx
@@ -246,12 +253,12 @@ class fused_residual {
     if constexpr (!std::is_const_v<Value>) gsum = gy.data;
     if (in_gx) gsum = gx.data;
     if (take) gsum = c.scratch.take(kept.size());
-    const auto* const residual = shortcut_.result(x).data;
+    const auto from_shortcut = residual(shortcut_.result(x));
     if constexpr (head_type::takes_affine_gradient && stage::makes_affine_gradient) {
-      head_.backward(c, x, kept, stage_.backward_affine(c, kept, gy, gsum, residual), gx, in_gx);
+      head_.backward(c, x, kept, stage_.backward_affine(c, kept, gy, gsum, from_shortcut), gx, in_gx);
     } else {
       const tensor<norm_input, real> gkept{c.scratch.take(kept.size()), x.batch};
-      stage_.backward_with_residual(c, kept, gy, residual, gsum, gkept);
+      stage_.backward_with_residual(c, kept, gy, from_shortcut, gsum, gkept);
       head_.backward(c, x, kept, gkept, gx, in_gx);
       c.scratch.give_back(1);
     }
@@ -269,17 +276,28 @@ class fused_residual {
   void observe(context<Backend>& c, const std::string& prefix, tensor<In, const in_value> x,
                tensor<output, const out_value> y, F& f) {
     const tensor<norm_input, const norm_value> kept{kept_.data(), x.batch};
-    const real_view<Backend, typename shortcut_type::output> residual(c, shortcut_.result(x));
+    const real_view<Backend, typename shortcut_type::output> from_shortcut(c, shortcut_.result(x));
     head_.observe(c, prefix, x, kept, f);
     stage_.observe(
-        c, prefix, kept, y, f, [&] { shortcut_.observe(c, prefix, x, f); }, (*residual).data);
+        c, prefix, kept, y, f, [&] { shortcut_.observe(c, prefix, x, f); }, (*from_shortcut).data);
   }
 
  private:
+  template <class Value>
+  auto residual(tensor<typename shortcut_type::output, const Value> from_shortcut) const {
+    using type = typename stage::template residual_of<Value>;
+    if constexpr (takes_copy) {
+      return type(from_shortcut.data, copy_.data());
+    } else {
+      return type(from_shortcut.data);
+    }
+  }
+
   head_type head_;
   stage stage_;
   shortcut_type shortcut_;
   typename Backend::template storage<norm_value> kept_;
+  typename Backend::template storage<spike_bits> copy_;
 };
 
 // Whether the fused way applies: main, shortcut and neurons must have the same shape and number of timesteps.

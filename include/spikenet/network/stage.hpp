@@ -24,6 +24,12 @@ namespace spikenet::detail {
 // Modules that consist of other layers derive from this and have visit and observe of their own.
 struct composite {};
 
+// What a stage leaves besides its output, for the one that follows; null where that does not want it.
+struct by_products {
+  batch_moments moments;         // of the output
+  spike_bits* spikes = nullptr;  // the output, where that is held as real numbers, in bits; see copies_spikes
+};
+
 // Runs f; an error on its way out learns the name of the layer it comes from.
 template <class F>
 void named_errors(std::string (*name)(), F&& f) {
@@ -55,6 +61,8 @@ struct single_stage {
   using output = typename module_type::output;
   static constexpr bool is_composite = std::derived_from<module_type, composite>;
   static constexpr bool makes_affine_gradient = false, takes_moments = false;
+  static constexpr bool makes_copy = is_composite && requires { requires module_type::makes_copy; };
+  static constexpr bool takes_copy = is_composite && requires { requires module_type::takes_copy; };
   static constexpr bool makes_moments = !is_composite && requires { requires module_type::makes_moments; };
   static constexpr bool takes_affine_gradient =
       !is_composite && requires { requires module_type::takes_affine_gradient; };
@@ -67,19 +75,20 @@ struct single_stage {
 
   static std::string name() { return naming<L>::name(Index); }
 
-  void forward(context<Backend>& c, tensor<In, const held<Backend, In>> x, tensor<output, held<Backend, output>> y) {
+  void forward(context<Backend>& c, tensor<In, const held<Backend, In>> x, tensor<output, held<Backend, output>> y,
+               const by_products& also = {}) {
     const profile_scope timed(c.times, pass::forward, name);
-    named_errors(&name, [&] { run(c, x, y); });
-  }
-  void forward(context<Backend>& c, tensor<In, const held<Backend, In>> x, tensor<output, real> y,
-               const batch_moments& m) requires makes_moments {
-    const profile_scope timed(c.times, pass::forward, name);
-    module.forward(c, x, y, m);
+    named_errors(&name, [&] { run(c, x, y, also); });
   }
   // The same without the layer's name, in errors and profiles.
-  void run(context<Backend>& c, tensor<In, const held<Backend, In>> x, tensor<output, held<Backend, output>> y) {
+  void run(context<Backend>& c, tensor<In, const held<Backend, In>> x, tensor<output, held<Backend, output>> y,
+           [[maybe_unused]] const by_products& also = {}) {
     const input_view in(c, x);
-    if constexpr (is_held<output> || makes_packed<module_type>) {
+    if constexpr (makes_moments) {
+      module.forward(c, *in, y, also.moments);
+    } else if constexpr (makes_copy) {
+      module.forward(c, *in, y, also);
+    } else if constexpr (is_held<output> || makes_packed<module_type>) {
       module.forward(c, *in, y);
     } else {
       const tensor<output, real> unpacked{c.scratch.take(y.size()), y.batch};
@@ -114,6 +123,9 @@ struct single_stage {
     const profile_scope timed(c.times, pass::backward, name);
     module.backward(c, x, gy, gx, add);
   }
+
+  // Where the copy of the input goes.
+  spike_bits* input_copy(std::size_t batch) requires takes_copy { return module.input_copy(batch); }
 
   // f(name, module) for every layer that is not made of others; prefix and name are no_path where none are wanted
   template <class Path, class F>
@@ -163,6 +175,7 @@ struct tdbn_lif_stage {
   static constexpr std::size_t channels = In::channels;
   static constexpr bool takes_affine_gradient = false, makes_moments = false, takes_moments = true;
   static constexpr bool adds_input_gradient = false;
+  static constexpr bool makes_copy = copies_spikes<Backend, channels, T>, takes_copy = false;
   static constexpr bool makes_affine_gradient = std::same_as<held<Backend, In>, real>;
   static constexpr bool works_in_place = true;
 
@@ -174,26 +187,37 @@ struct tdbn_lif_stage {
   static std::string joint_name() { return norm_name() + " + " + spike_name(); }
   static std::string name() { return joint_name(); }
   static constexpr const real* no_residual = nullptr;
+  // Real numbers or packed spikes of the same shape and timesteps, or null; or both.
+  template <class Value>
+  using residual_of = std::conditional_t<makes_copy, addend<real>, const Value*>;
 
   using in_value = held<Backend, In>;
   using out_value = held<Backend, output>;
 
   // known: see tdbn::prepare
-  void forward(context<Backend>& c, tensor<In, const in_value> x, tensor<output, out_value> y, bool known = false) {
-    forward_with_residual(c, x, y, no_residual, known);
+  void forward(context<Backend>& c, tensor<In, const in_value> x, tensor<output, out_value> y,
+               const by_products& also = {}, bool known = false) {
+    forward_with_residual(c, x, y, residual_of<real>(no_residual), also, known);
   }
-  // Residual: values of the same shape and timesteps, real or packed.
+  // Residual: residual_of<...>
   template <class Residual>
   void forward_with_residual(context<Backend>& c, tensor<In, const in_value> in, tensor<output, out_value> y,
-                             const Residual* residual, bool known) {
+                             Residual residual, [[maybe_unused]] const by_products& also, bool known) {
     const profile_scope timed(c.times, pass::forward, joint_name);
     const real_view<Backend, In> view(c, in);
     const tensor<In, const real> x = *view;
     named_errors(&norm_name, [&] { norm.prepare(c, x, known); });
     named_device_errors<Backend>(&joint_name, [&] {
-      c.backend.template tdbn_lif_forward<dynamics, T, In::steps, channels>(
-          x.step_size() / channels, c.neurons.template constants<scalar>(), x.data, norm.of_channels.scale(),
-          norm.of_channels.shift(), residual, y.data);
+      const std::size_t rows = x.step_size() / channels;
+      const auto k = c.neurons.template constants<scalar>();
+      const scalar *const scale = norm.of_channels.scale(), *const shift = norm.of_channels.shift();
+      if constexpr (makes_copy) {
+        c.backend.template tdbn_lif_forward<dynamics, T, In::steps, channels>(rows, k, x.data, scale, shift, residual,
+                                                                              y.data, also.spikes);
+      } else {
+        c.backend.template tdbn_lif_forward<dynamics, T, In::steps, channels>(rows, k, x.data, scale, shift, residual,
+                                                                              y.data);
+      }
     });
   }
 
@@ -205,7 +229,7 @@ struct tdbn_lif_stage {
       named_device_errors<Backend>(&joint_name, [&] { backward_twice(c, *view, gy, gx); });
     } else {
       real* gsum = gx ? gx.data : c.scratch.take(x.size());
-      backward_with_residual(c, x, gy, no_residual, gsum, gx);
+      backward_with_residual(c, x, gy, residual_of<real>(no_residual), gsum, gx);
       if (!gx) c.scratch.give_back(1);
     }
   }
@@ -213,7 +237,7 @@ struct tdbn_lif_stage {
   // gsum [In]: the gradient at the neurons' input, which is the residual's too. gx and gy may be the same memory.
   template <class Residual>
   void backward_with_residual(context<Backend>& c, tensor<In, const in_value> in, tensor<output, const real> gy,
-                              const Residual* residual, real* gsum, tensor<In, real> gx) {
+                              Residual residual, real* gsum, tensor<In, real> gx) {
     const profile_scope timed(c.times, pass::backward, joint_name);
     const real_view<Backend, In> view(c, in);
     named_device_errors<Backend>(&joint_name, [&] {
@@ -222,10 +246,10 @@ struct tdbn_lif_stage {
     });
   }
   // The same with gx in parts, of which gsum is one.
-  template <class Residual = real>
+  template <class Residual = residual_of<real>>
   affine_gradient<In, real, scalar> backward_affine(context<Backend>& c, tensor<In, const real> x,
                                                     tensor<output, const real> gy, real* gsum,
-                                                    const Residual* residual = nullptr)
+                                                    Residual residual = no_residual)
       requires makes_affine_gradient {
     const profile_scope timed(c.times, pass::backward, joint_name);
     backward_to_sum(c, x, gy, residual, gsum);
@@ -271,7 +295,7 @@ struct tdbn_lif_stage {
  private:
   // The gradient at the neurons' input is computed for its sums, and once more for gx.
   void backward_twice(context<Backend>& c, tensor<In, const real> x, tensor<output, const real> gy, tensor<In, real> gx) {
-    backward_to_sum(c, x, gy, no_residual, nullptr);
+    backward_to_sum(c, x, gy, residual_of<real>(no_residual), nullptr);
     const affine_gradient<In, real, scalar> parts = norm.affine(c, x, nullptr);
     if (!gx) return;
     c.backend.template tdbn_lif_backward_input<dynamics, T, In::steps, channels>(
@@ -282,7 +306,7 @@ struct tdbn_lif_stage {
   // Writes gsum, and the sums [2, channels] of it that tdBN's backward pass needs.
   template <class Residual>
   void backward_to_sum(context<Backend>& c, tensor<In, const real> x, tensor<output, const real> gy,
-                       const Residual* residual, real* gsum) {
+                       Residual residual, real* gsum) {
     auto& n = norm.of_channels;
     c.backend.template tdbn_lif_backward<dynamics, T, In::steps, channels>(
         x.step_size() / channels, c.neurons.template constants<scalar>(), x.data, n.scale(), n.shift(), residual,

@@ -62,6 +62,8 @@ class counting_backend {
   static constexpr bool host_visible = false;
   static constexpr bool fuses_stages = true, recomputes_neurons = true, watches_moments = true,
                         adds_input_gradient = true;
+  template <std::size_t Channels, std::size_t T>
+  static constexpr bool copies_spikes = Channels % 8 == 0 && T <= 4;
   static constexpr double loss_scale = sizeof(Real) == sizeof(float) ? 1 : 1024;
 
   template <class T, class F>
@@ -156,13 +158,16 @@ class counting_backend {
   }
   template <class Dynamics, std::size_t T, std::size_t InSteps, std::size_t C>
   void tdbn_lif_forward(std::size_t rows, const spikenet::neuron_constants<float>&, const Real*, const float*,
-                        const float*, const Real* residual, Real*) {
-    kernels("tdbn_lif_forward", rows * C, InSteps + (residual ? T : 0) + T, 1);
+                        const float*, spikenet::addend<Real> residual, Real*, spikenet::spike_bits* copy = nullptr) {
+    kernels("tdbn_lif_forward", rows * C, InSteps + (reads_numbers(residual) ? T : 0) + T, 1,
+            ((residual.spikes ? 1 : 0) + (copy ? 1 : 0)) * rows * T * spikenet::spike_bytes<C>);
   }
   template <class Dynamics, std::size_t T, std::size_t InSteps, std::size_t C>
   void tdbn_lif_backward(std::size_t rows, const spikenet::neuron_constants<float>&, const Real*, const float*,
-                         const float*, const Real* residual, const float*, const float*, const Real*, Real* gu, double*) {
-    kernels("tdbn_lif_backward", rows * C, InSteps + (residual ? T : 0) + T + (gu ? InSteps : 0), 2);
+                         const float*, spikenet::addend<Real> residual, const float*, const float*, const Real*, Real* gu,
+                         double*) {
+    kernels("tdbn_lif_backward", rows * C, InSteps + (reads_numbers(residual) ? T : 0) + T + (gu ? InSteps : 0), 2,
+            residual.spikes ? rows * T * spikenet::spike_bytes<C> : 0);
     counted_neurons() += static_cast<double>(rows * C * T);
   }
   template <class Dynamics, std::size_t T, std::size_t InSteps, std::size_t C>
@@ -173,8 +178,9 @@ class counting_backend {
 
  private:
   static void note(const std::string& name, const cost& c) { counted()[name] += c; }
-  static void kernels(const char* name, std::size_t size, std::size_t each, double launches) {
-    note(name, {static_cast<double>(size * each * sizeof(Real)), 0, 1, launches});
+  static bool reads_numbers(const spikenet::addend<Real>& residual) { return residual.values && !residual.spikes; }
+  static void kernels(const char* name, std::size_t size, std::size_t each, double launches, std::size_t more_bytes = 0) {
+    note(name, {static_cast<double>(size * each * sizeof(Real) + more_bytes), 0, 1, launches});
   }
   // A weight between its layout and type and those that cuDNN takes, where they differ (cudnn/filter_layout.hpp). Those of
   // linear layers are too small to matter.

@@ -79,6 +79,8 @@ class basic_cuda {
   static constexpr bool recomputes_neurons = fuses_stages;
   static constexpr bool adds_input_gradient = Convolution::adds_input_gradient;
   static constexpr bool watches_moments = true;
+  template <std::size_t Channels, std::size_t T>
+  static constexpr bool copies_spikes = fuses_stages && detail::cuda_kernels::copies_spikes<Channels, T>;
   static constexpr bool has_step_graphs = detail::has_cuda_option<step_graphs, Options...>;
 
   // Memory; see docs/backend.md.
@@ -253,13 +255,13 @@ class basic_cuda {
   }
   template <class Dynamics, std::size_t T, std::size_t InSteps, std::size_t Channels>
   void tdbn_lif_forward(std::size_t rows, const neuron_constants<Scalar>& k, const real* x, const Scalar* scale,
-                        const Scalar* shift, const real* residual, real* o) {
+                        const Scalar* shift, addend<real> residual, real* o, spike_bits* copy = nullptr) {
     for_each_group(rows * Channels, detail::cuda_kernels::tdbn_lif_forward<Dynamics, T, InSteps, Channels, Scalar, real>{
-                                        {rows * Channels, x, scale, shift, residual}, k, o});
+                                        {rows * Channels, x, scale, shift, residual}, k, o, copy});
   }
   template <class Dynamics, std::size_t T, std::size_t InSteps, std::size_t Channels>
   void tdbn_lif_backward(std::size_t rows, const neuron_constants<Scalar>& k, const real* x, const Scalar* scale,
-                         const Scalar* shift, const real* residual, const Scalar* mean, const Scalar* inverse_stddev,
+                         const Scalar* shift, addend<real> residual, const Scalar* mean, const Scalar* inverse_stddev,
                          const real* go, real* gu, double* sums) {
     using namespace detail::cuda_kernels;
     reduce<Channels, detail::cuda_kernels::sums<2>>(
@@ -274,7 +276,7 @@ class basic_cuda {
                                real* gx) {
     for_each_group(rows * Channels,
                    detail::cuda_kernels::tdbn_lif_backward_input<Dynamics, T, InSteps, Channels, Scalar, real>{
-                       {rows * Channels, x, scale, shift, nullptr}, k, go, a, b, d, gx});
+                       {rows * Channels, x, scale, shift, {nullptr}}, k, go, a, b, d, gx});
   }
 
  private:

@@ -6,6 +6,7 @@
 #include <cstddef>
 
 #include "spikenet/core/compiler.hpp"
+#include "spikenet/core/spikes.hpp"
 
 namespace spikenet::detail::cuda_kernels {
 
@@ -42,6 +43,29 @@ SPIKENET_HOST_DEVICE void store(const lane_values<S, N>& values, Real* to) {
   SPIKENET_UNROLL
   for (std::size_t lane = 0; lane < N; ++lane) stored.value[lane] = static_cast<Real>(values[lane]);
   *reinterpret_cast<stored_lanes<Real, N>*>(to) = stored;
+}
+
+// Whether spikes are copied as bits: where no byte is of two pixels, and a thread has room for eight channels in registers.
+template <std::size_t Channels, std::size_t T>
+inline constexpr bool copies_spikes = Channels % 8 == 0 && T <= 4;
+
+// N bits.
+template <std::size_t N>
+struct lane_spikes {
+  unsigned bits;
+  SPIKENET_HOST_DEVICE bool operator[](std::size_t lane) const { return (bits >> lane & 1u) != 0; }
+};
+// Number i to i + N - 1 of them, none of which is in another byte.
+template <std::size_t N>
+SPIKENET_HOST_DEVICE lane_spikes<N> spikes_from(const spike_bits* from, std::size_t i) {
+  return {static_cast<unsigned>(from[i / 8]) >> i % 8};
+}
+template <class S>
+SPIKENET_HOST_DEVICE spike_bits bits_of(const lane_values<S, 8>& spikes) {
+  unsigned bits = 0;
+  SPIKENET_UNROLL
+  for (std::size_t lane = 0; lane < 8; ++lane) bits |= static_cast<unsigned>(spikes[lane] != S{0}) << lane;
+  return static_cast<spike_bits>(bits);
 }
 
 }  // namespace spikenet::detail::cuda_kernels

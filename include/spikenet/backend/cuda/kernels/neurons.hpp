@@ -50,15 +50,16 @@ struct lif_backward {
 
 // What a stage of tdBN, residual sum and LIF is computed from: x [InSteps, rows, Channels]; scale, shift [Channels]; residual
 // [T, rows, Channels] or null; size: rows * Channels, the neurons of one timestep. A thread takes a few neighbouring channels.
-template <std::size_t T, std::size_t InSteps, std::size_t Channels, class S, class Real>
+template <std::size_t T, std::size_t InSteps, std::size_t Channels, class S, class Real,
+          std::size_t Width = lanes<Channels, T>>
 struct stage_input {
-  static constexpr std::size_t width = lanes<Channels, T>;
+  static constexpr std::size_t width = Width;
   using values = lane_values<S, width>;
 
   std::size_t size;
   const Real* x;
   const S *scale, *shift;
-  const Real* residual;
+  addend<Real> residual;
 
   // Of the neurons from number i on, which is a multiple of the width.
   struct of_neurons {
@@ -73,24 +74,34 @@ struct stage_input {
       SPIKENET_UNROLL
       for (std::size_t lane = 0; lane < width; ++lane)
         all.sum[t][lane] = a[lane] * all.x[InSteps == 1 ? 0 : t][lane] + d[lane];
-      if (!residual) continue;
-      const values other = load<S, width>(residual + t * size + i);
-      SPIKENET_UNROLL
-      for (std::size_t lane = 0; lane < width; ++lane) all.sum[t][lane] += other[lane];
+      if (residual.spikes) {
+        if constexpr (copies_spikes<Channels, T>) add(spikes_from<width>(residual.spikes, t * size + i), all.sum[t]);
+      } else if (residual.values) {
+        add(load<S, width>(residual.values + t * size + i), all.sum[t]);
+      }
     }
     return all;
   }
+
+ private:
+  template <class Other>
+  SPIKENET_HOST_DEVICE static void add(const Other& other, values& sum) {
+    SPIKENET_UNROLL
+    for (std::size_t lane = 0; lane < width; ++lane) sum[lane] += static_cast<S>(other[lane]);
+  }
 };
 
-// Spikes o [T, rows, Channels] of the sums: tdBN, residual sum and LIF in one pass. A function of size / width indices.
+// Spikes o [T, rows, Channels] of the sums: tdBN, residual sum and LIF in one pass. copy: null, or where to leave them as bits,
+// too, [T, rows, spike_bytes<Channels>]; a thread writes whole bytes then. A function of size / width indices.
 template <class Dynamics, std::size_t T, std::size_t InSteps, std::size_t Channels, class S, class Real>
 struct tdbn_lif_forward {
-  using input = stage_input<T, InSteps, Channels, S, Real>;
-  static constexpr std::size_t width = input::width;
+  static constexpr std::size_t width = copies_spikes<Channels, T> ? 8 : lanes<Channels, T>;
+  using input = stage_input<T, InSteps, Channels, S, Real, width>;
 
   input in;
   neuron_constants<S> k;
   Real* o;
+  spike_bits* copy;
   SPIKENET_HOST_DEVICE void operator()(std::size_t group) const {
     const std::size_t i = group * width, channel = i % Channels;
     const auto neurons = in.at(i, load<S, width>(in.scale + channel), load<S, width>(in.shift + channel));
@@ -102,7 +113,12 @@ struct tdbn_lif_forward {
           [&](std::size_t t, S spike) { spikes[t][lane] = spike; });
     }
     SPIKENET_UNROLL
-    for (std::size_t t = 0; t < T; ++t) store(spikes[t], o + t * in.size + i);
+    for (std::size_t t = 0; t < T; ++t) {
+      store(spikes[t], o + t * in.size + i);
+      if constexpr (copies_spikes<Channels, T>) {
+        if (copy) copy[(t * in.size + i) / width] = bits_of(spikes[t]);
+      }
+    }
   }
 };
 
