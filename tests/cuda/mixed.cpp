@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <limits>
 #include <span>
 #include <string>
@@ -291,24 +292,46 @@ TEST_CASE("operations on what is stored in half and in bfloat16", "[cuda]") {
 }
 
 TEST_CASE("filters become half and channels last, and gradients float and PyTorch's", "[cuda]") {
-  constexpr std::size_t out = 3, channels = 5, taps = 9, count = out * channels * taps;
+  // Of two blocks; of more than one kernel takes; windows of one pixel, and such as a block takes few of.
+  const std::vector<detail::filter_shape> shapes{{9, 31, 9}, {3, 5, 1}, {2, 3, 49}, {1, 2, 9000}};
+  constexpr std::size_t copies = 20;
   mixed_backend<__half> device;
-  const auto weight = test::normal<float>(count, 1);
-  device_values<float> from(device, weight), back(device, std::vector<float>(count));
-  device_values<__half> there(device, std::vector<__half>(count));
-  constexpr std::size_t threads = 4, blocks = (out * channels + threads - 1) / threads;
-  detail::launch(nullptr, "test", dim3(blocks), dim3(threads), threads * taps * sizeof(__half),
-                 &detail::filter_to_channels_last<channels, taps, float, __half>, out, from.data(), there.data());
-  detail::launch(nullptr, "test", dim3(blocks), dim3(threads), threads * taps * sizeof(float),
-                 &detail::filter_to_pytorch<channels, taps, __half, float>, out, there.data(), back.data());
-  const auto half = there.values(device);
+  detail::filter_copies<float, __half> filters;
+  std::deque<device_values<float>> from, back;
+  std::vector<std::vector<float>> weights;
+  for (std::size_t i = 0; i < copies * shapes.size(); ++i) {
+    const std::size_t size = shapes[i % shapes.size()].size();
+    weights.push_back(test::normal<float>(size, 100 + i));
+    from.emplace_back(device, std::vector<float>(size));
+    back.emplace_back(device, std::vector<float>(size));
+  }
+  const auto weight = [&](std::size_t i) { return filters.weight(nullptr, shapes[i % shapes.size()], from[i].data()); };
+  for (std::size_t i = 0; i < from.size(); ++i) {
+    weight(i);
+    device.fill(from[i].data(), weights[i].size(), [&](float* to) { std::copy(weights[i].begin(), weights[i].end(), to); });
+  }
+  filters.begin_pass(nullptr);
+  for (std::size_t i = 0; i < from.size(); ++i) {
+    const __half* const there = weight(i);
+    __half* const gradient = filters.gradient(shapes[i % shapes.size()], back[i].data());
+    device.for_each(weights[i].size(), [=](std::size_t at) { gradient[at] = there[at]; });
+  }
+  filters.finish_gradients(nullptr);
   std::size_t wrong = 0;
-  for (std::size_t o = 0; o < out; ++o) {
-    for (std::size_t c = 0; c < channels; ++c) {
-      for (std::size_t tap = 0; tap < taps; ++tap) {
-        const __half expected = static_cast<__half>(weight[(o * channels + c) * taps + tap]);
-        wrong += half[(o * taps + tap) * channels + c] != expected ? 1 : 0;
-        wrong += back.values(device)[(o * channels + c) * taps + tap] != static_cast<float>(expected) ? 1 : 0;
+  for (std::size_t i = 0; i < from.size(); ++i) {
+    const detail::filter_shape& shape = shapes[i % shapes.size()];
+    std::vector<__half> half(shape.size());
+    device.download(weight(i), half.size(), half.data());
+    const auto returned = back[i].values(device);
+    CHECK(back[i].within_bounds(device));
+    for (std::size_t o = 0; o < shape.filters; ++o) {
+      for (std::size_t c = 0; c < shape.channels; ++c) {
+        for (std::size_t tap = 0; tap < shape.taps; ++tap) {
+          const std::size_t at = (o * shape.channels + c) * shape.taps + tap;
+          const __half expected = static_cast<__half>(weights[i][at]);
+          wrong += half[(o * shape.taps + tap) * shape.channels + c] != expected ? 1 : 0;
+          wrong += returned[at] != static_cast<float>(expected) ? 1 : 0;
+        }
       }
     }
   }

@@ -39,15 +39,13 @@ void run_reductions() {
 
 // Filters between two layouts, by way of shared memory.
 void run_filters() {
-  constexpr std::size_t filters = 3, channels = 5, taps = 9, size = filters * channels * taps;
+  constexpr detail::filter_shape shape{9, 31, 9};  // two blocks
   backend_type backend;
-  test::device_values<float> from(backend, test::normal<float>(size, 1));
-  test::device_values<float> there(backend, std::vector<float>(size)), back(backend, std::vector<float>(size));
-  const dim3 blocks(2), threads(8);
-  detail::launch(nullptr, "filters", blocks, threads, 8 * taps * sizeof(float),
-                 &detail::filter_to_channels_last<channels, taps, float, float>, filters, from.data(), there.data());
-  detail::launch(nullptr, "filters", blocks, threads, 8 * taps * sizeof(float),
-                 &detail::filter_to_pytorch<channels, taps, float, float>, filters, there.data(), back.data());
+  test::device_values<float> from(backend, test::normal<float>(shape.size(), 1)), back(backend, std::vector<float>(shape.size()));
+  detail::filter_copies<float, float> filters;
+  const float* const there = filters.weight(nullptr, shape, from.data());
+  backend.for_each(shape.size(), [=, to = filters.gradient(shape, back.data())](std::size_t i) { to[i] = there[i]; });
+  filters.finish_gradients(nullptr);
   std::printf("filters: %g\n", back.values(backend)[0] - from.values(backend)[0]);
 }
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "spikenet/backend/cuda/cuda.hpp"
+#include "spikenet/backend/cuda/cudnn/filter_layout.hpp"
 
 namespace test {
 
@@ -22,47 +23,52 @@ class reference_convolution {
  public:
   static constexpr bool adds_input_gradient = true;
   template <class G>
-  void forward(cudaStream_t, std::size_t items, const Real* x, const T* weight, const T* bias, Real* y) {
+  void forward(cudaStream_t stream, std::size_t items, const Real* x, const T* weight, const T* bias, Real* y) {
+    const Real* const filter = filters_.weight(stream, spikenet::detail::filter_shape_of<G>, weight);
     host_cuda::submit([=] {
       const host_cuda::device_code access;
       std::vector<T> sums(items * G::out_size);
       for (std::size_t i = 0; i < sums.size(); ++i) sums[i] = bias ? rounded<Real>(bias[i % G::out_channels]) : T{};
       for_each_product<G>(items, [&](std::size_t in, std::size_t w, std::size_t out) {
-        sums[out] += static_cast<T>(x[in]) * rounded<Real>(weight[w]);
+        sums[out] += static_cast<T>(x[in]) * static_cast<T>(filter[w]);
       });
       store(sums, y);
     });
   }
   template <class G>
-  void backward_input(cudaStream_t, std::size_t items, const Real* gy, const T* weight, Real* gx, bool add) {
+  void backward_input(cudaStream_t stream, std::size_t items, const Real* gy, const T* weight, Real* gx, bool add) {
+    const Real* const filter = filters_.weight(stream, spikenet::detail::filter_shape_of<G>, weight);
     host_cuda::submit([=] {
       const host_cuda::device_code access;
       std::vector<T> sums(items * G::in_size);
       for (std::size_t i = 0; add && i < sums.size(); ++i) sums[i] = static_cast<T>(gx[i]);
       for_each_product<G>(items, [&](std::size_t in, std::size_t w, std::size_t out) {
-        sums[in] += static_cast<T>(gy[out]) * rounded<Real>(weight[w]);
+        sums[in] += static_cast<T>(gy[out]) * static_cast<T>(filter[w]);
       });
       store(sums, gx);
     });
   }
   template <class G>
   void backward_weight(cudaStream_t, std::size_t items, const Real* x, const Real* gy, T* gweight) {
+    Real* const gfilter = filters_.gradient(spikenet::detail::filter_shape_of<G>, gweight);
     host_cuda::submit([=] {
       const host_cuda::device_code access;
       std::vector<T> sums(G::out_channels * G::group_in * G::kernel * G::kernel);
       for_each_product<G>(items, [&](std::size_t in, std::size_t w, std::size_t out) {
         sums[w] += static_cast<T>(x[in]) * static_cast<T>(gy[out]);
       });
-      for (std::size_t i = 0; i < sums.size(); ++i) gweight[i] = rounded<Real>(sums[i]);
+      store(sums, gfilter);
     });
   }
+  void begin_pass(cudaStream_t stream) { filters_.begin_pass(stream); }
+  void finish_gradients(cudaStream_t stream) { filters_.finish_gradients(stream); }
 
  private:
   static void store(const std::vector<T>& sums, Real* to) {
     for (std::size_t i = 0; i < sums.size(); ++i) to[i] = static_cast<Real>(sums[i]);
   }
 
-  // f(index of the input, of the weight, of the output) for every product of a convolution.
+  // f(index of the input, of the weight, channels last, of the output) for every product of a convolution.
   template <class G, class F>
   static void for_each_product(std::size_t items, F f) {
     for (std::size_t n = 0; n < items; ++n) {
@@ -77,13 +83,15 @@ class reference_convolution {
             const std::size_t out = n * G::out_size + (i * G::out_width + j) * G::out_channels;
             for (std::size_t o = 0; o < G::out_channels; ++o) {
               for (std::size_t c = 0; c < G::group_in; ++c)
-                f(in + o / G::group_out * G::group_in + c, G::weight_at(o, c, tap), out + o);
+                f(in + o / G::group_out * G::group_in + c, (o * G::kernel * G::kernel + tap) * G::group_in + c, out + o);
             }
           }
         }
       }
     }
   }
+
+  spikenet::detail::filter_copies<T, Real> filters_;
 };
 
 template <class T, class Real = T>

@@ -689,6 +689,7 @@ class network {
     const auto out = keep<output>(output_, size);
     scratch_.clear();
     context<Backend> c{backend_, scratch_, neurons_, training, times_};
+    if constexpr (requires { backend_.begin_pass(); }) backend_.begin_pass();
     chain_.forward(c, {input_.data(), size}, out);
   }
   // Runs a pass, which for the same batch size and kind starts the same work with the same arguments: a backend may do again
@@ -718,6 +719,7 @@ class network {
     context<Backend> c{backend_, scratch_, neurons_, true, times_};
     chain_.backward(c, {input_.data(), batch}, {output_.data(), batch}, tensor<output, const real>{gy, batch},
                     {nullptr, batch});
+    if constexpr (requires { backend_.finish_gradients(); }) backend_.finish_gradients();
     if constexpr (is_mixed) {
       if (loss_scale_ != 1) detail::divide(backend_, arena_size_, loss_scale_on_device(), gradients_.data());
     }

@@ -41,10 +41,10 @@ void every_kernel(backend<Real>& b, std::size_t n, const constants& k, const Rea
   b.watch(n, p);
   b.sum_of_squares(n, p);
   b.add_to(n, in, out);
-  spikenet::detail::launch(nullptr, "", dim3(1), dim3(1), 0, &spikenet::detail::filter_to_channels_last<128, 9, float, Real>, n,
-                           p, out);
-  spikenet::detail::launch(nullptr, "", dim3(1), dim3(1), 0, &spikenet::detail::filter_to_pytorch<128, 9, Real, float>, n, in,
-                           gradient);
+  spikenet::detail::filter_copies<float, Real> filters;
+  filters.weight(nullptr, {1, 1, 1}, p);
+  filters.gradient({1, 1, 1}, gradient);
+  filters.finish_gradients(nullptr);
 }
 
 template void every_kernel<float>(backend<float>&, std::size_t, const constants&, const float*, float*, const float*, float*,

@@ -11,7 +11,7 @@ for object in "$@"; do
   # has compiled.
   counts=$(nm "$object" | awk '
     $2 != "t" { next }
-    $3 ~ /^_ZN8spikenet.*L[0-9]+(for_each_kernel|reduce_chunks|merge_chunks|filter_to_channels_last|filter_to_pytorch)I/ &&
+    $3 ~ /^_ZN8spikenet.*L[0-9]+(for_each_kernel|reduce_chunks|merge_chunks|copy_filters)I/ &&
         $3 !~ /device_stub/ { ++started }
     $3 ~ /^_ZL[0-9]+__device_stub__ZN8spikenet/ { ++compiled }
     END { print started + 0, compiled + 0 }')

@@ -7,11 +7,13 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <set>
 #include <spikenet/backend/backend.hpp>
 #include <spikenet/core/buffer.hpp>
 #include <string>
 #include <string_view>
 #include <typeinfo>
+#include <utility>
 
 namespace spikenet_tests {
 
@@ -104,9 +106,15 @@ class counting_backend {
     note(of_parameters ? "for_each, of parameters" : "for_each", {static_cast<double>(count * pointers * size), 0, 1, 1});
   }
 
+  // A weight between its layout and type and those that cuDNN takes, where they differ (cudnn/filter_layout.hpp). Those of
+  // linear layers are too small to matter.
+  void begin_pass() { copied(filters_); }
+  void finish_gradients() { copied(std::exchange(finished_, 0)); }
+
   template <class G>
-  void conv2d_forward(std::size_t items, const Real*, const float*, const float*, Real*) {
+  void conv2d_forward(std::size_t items, const Real*, const float* weight, const float*, Real*) {
     convolution<G>("cuDNN forward", items);
+    if (seen_.insert(weight).second) filters_ += copied_values<G>();
   }
   template <class G>
   void conv2d_backward_input(std::size_t items, const Real*, const float*, Real*, bool add = false) {
@@ -116,6 +124,7 @@ class counting_backend {
   template <class G>
   void conv2d_backward_weight(std::size_t items, const Real*, const Real*, float*) {
     convolution<G>("cuDNN gradient by the weight", items);
+    finished_ += copied_values<G>();
   }
   template <std::size_t In, std::size_t Out>
   void linear_forward(std::size_t items, const Real*, const float*, const float*, Real*) {
@@ -182,24 +191,27 @@ class counting_backend {
   static void kernels(const char* name, std::size_t size, std::size_t each, double launches, std::size_t more_bytes = 0) {
     note(name, {static_cast<double>(size * each * sizeof(Real) + more_bytes), 0, 1, launches});
   }
-  // A weight between its layout and type and those that cuDNN takes, where they differ (cudnn/filter_layout.hpp). Those of
-  // linear layers are too small to matter.
-  static constexpr bool is_mixed = sizeof(Real) != sizeof(float);
-  static void transposed(double weights) {
-    note("transpose_filter", {weights * (sizeof(float) + sizeof(Real)), 0, 1, 1});
+  template <class G>
+  static constexpr double weights_of = static_cast<double>(G::out_channels* G::group_in* G::kernel* G::kernel);
+  template <class G>
+  static constexpr double copied_values() {
+    const bool is_mixed = sizeof(Real) != sizeof(float);
+    return is_mixed || (G::kernel > 1 && G::group_in > 1) ? weights_of<G> : 0;
   }
+  static void copied(double weights) { note("copy_filters", {weights * (sizeof(float) + sizeof(Real)), 0, 1, 1}); }
   template <class G>
   static void convolution(const char* name, std::size_t items, double more_bytes = 0) {
-    const double weights = static_cast<double>(G::out_channels * G::group_in * G::kernel * G::kernel);
-    note(name, {(static_cast<double>(items * (G::in_size + G::out_size)) + weights) * sizeof(Real) + more_bytes,
-                2 * static_cast<double>(items * G::out_height * G::out_width) * weights, 1, 1});
-    if (is_mixed || (G::kernel > 1 && G::group_in > 1)) transposed(weights);
+    note(name, {(static_cast<double>(items * (G::in_size + G::out_size)) + weights_of<G>) * sizeof(Real) + more_bytes,
+                2 * static_cast<double>(items * G::out_height * G::out_width) * weights_of<G>, 1, 1});
   }
   template <std::size_t In, std::size_t Out>
   static void product(std::size_t items) {
     note("cuBLASLt", {static_cast<double>(items * (In + Out) + In * Out) * sizeof(Real),
                       2 * static_cast<double>(items * In * Out), 1, 1});
   }
+
+  std::set<const float*> seen_;
+  double filters_ = 0, finished_ = 0;  // values of the weights that were seen, and of the gradients to be copied
 };
 
 }  // namespace spikenet_tests

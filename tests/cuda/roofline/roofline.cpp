@@ -62,7 +62,7 @@ step_cost count_network() {
 bool is_ours(const std::string& name) { return name.rfind("cu", 0) != 0; }
 // Of those, the kernels that only what lies between layers matters to.
 bool is_of_layers(const std::string& name) {
-  return is_ours(name) && name.rfind("for_each", 0) != 0 && name != "watch" && name != "transpose_filter";
+  return is_ours(name) && name.rfind("for_each", 0) != 0 && name != "watch" && name != "copy_filters";
 }
 
 struct estimate {
@@ -90,7 +90,7 @@ void print_totals(const char* type, const step_cost& step) {
   }
   std::printf("In %s: %.0f kernels of this library, %.0f calls of cuDNN and cuBLASLt (one kernel or more each), the host waits "
               "%zu times; %.2f TFLOP. Of the %.0f million neurons times timesteps each costs this library's kernels %.1f bytes, "
-              "%.1f with the optimizer and what else runs as for_each, watch or transpose_filter.\n\n",
+              "%.1f with the optimizer and what else runs as for_each, watch or copy_filters.\n\n",
               type, kernels, calls, step.waits, flops / 1e12, step.neurons / 1e6, of_layers / step.neurons,
               bytes / step.neurons);
 }

@@ -62,7 +62,8 @@ class upload_queue {
 }  // namespace detail
 
 // Convolution: its members forward<G>(stream, items, x, weight, bias, y), backward_input<G>(stream, items, gy, weight, gx, add)
-// and backward_weight<G>(stream, items, x, gy, gweight) are this backend's conv2d operations on that stream. MatrixProduct:
+// and backward_weight<G>(stream, items, x, gy, gweight) are this backend's conv2d operations on that stream, begin_pass(stream)
+// and finish_gradients(stream) those. MatrixProduct:
 // linear_forward<In, Out>, linear_backward_input<In, Out>, linear_backward_weight<In, Out>, likewise. Options: one_by_one,
 // mixed, step_graphs; the others are for those two.
 template <std::floating_point Scalar, class Convolution, class MatrixProduct, class... Options>
@@ -186,6 +187,9 @@ class basic_cuda {
       for_each(count, added<1, Scalar, real>{values, to});
     }
   }
+
+  void begin_pass() { convolution_.begin_pass(stream_.get()); }
+  void finish_gradients() { convolution_.finish_gradients(stream_.get()); }
 
   template <class F>
   void for_each(std::size_t count, F f) {

@@ -50,7 +50,8 @@ using handle = std::unique_ptr<cudnnContext, handle_destroyer>;
 
 // Convolutions on the device that is current at the first call: activations channels last ([items, H, W, C]), of type real,
 // which is float or what the option mixed says; weights and their gradients in PyTorch's layout, float. Sums are taken in
-// float. Every pointer is to memory of the device, aligned to 16 bytes.
+// float. Every pointer is to memory of the device, aligned to 16 bytes. Weights are read in begin_pass, their gradients written in
+// finish_gradients.
 //
 // A plan is made when a shape and number of items are met for the first time, and kept. With the environment variable
 // SPIKENET_CUDA_LOG set, each new one is reported on stderr.
@@ -90,11 +91,14 @@ class cudnn_convolution {
     if constexpr (takes_weight_as_it_is<G>) {
       run(stream, p, x, gy, nullptr, gweight);
     } else {
-      real* const result = weight_.reserve(weight_size<G>);
-      run(stream, p, x, gy, nullptr, result);
-      rearrange<G>(stream, &filter_to_pytorch<G::group_in, taps<G>, real, Scalar>, result, gweight);
+      run(stream, p, x, gy, nullptr, filters_.gradient(filter_shape_of<G>, gweight));
     }
   }
+
+  // Weights may be others than in the pass before, and are not from here on until backward_input was called.
+  void begin_pass(cudaStream_t stream) { filters_.begin_pass(stream); }
+  // The gradients by the weights are where they were asked for.
+  void finish_gradients(cudaStream_t stream) { filters_.finish_gradients(stream); }
 
   // f(what, engine, bytes of workspace) for every plan so far, where `what` says the shape and the pass.
   template <class F>
@@ -104,10 +108,6 @@ class cudnn_convolution {
 
  private:
   static constexpr cudnn::number type = cudnn::number_of<real, Options...>;
-  template <class G>
-  static constexpr std::size_t taps = G::kernel * G::kernel;
-  template <class G>
-  static constexpr std::size_t weight_size = G::out_channels * G::group_in * taps<G>;
   template <class G>
   static constexpr bool takes_weight_as_it_is = filter_layouts_agree<G> && std::same_as<real, Scalar>;
 
@@ -121,9 +121,7 @@ class cudnn_convolution {
     if constexpr (takes_weight_as_it_is<G>) {
       return weight;
     } else {
-      real* const copy = weight_.reserve(weight_size<G>);
-      rearrange<G>(stream, &filter_to_channels_last<G::group_in, taps<G>, Scalar, real>, weight, copy);
-      return copy;
+      return filters_.weight(stream, filter_shape_of<G>, weight);
     }
   }
   const real* as_real(cudaStream_t stream, std::size_t count, const Scalar* bias) {
@@ -134,12 +132,6 @@ class cudnn_convolution {
       cuda_kernels::convert(stream, count, bias, copy);
       return copy;
     }
-  }
-  template <class G, class From, class To>
-  void rearrange(cudaStream_t stream, void (*kernel)(std::size_t, const From*, To*), const From* from, To* to) {
-    constexpr std::size_t threads = filter_threads<taps<G>>, pairs = G::out_channels * G::group_in;
-    launch(stream, "filter layout", dim3((pairs + threads - 1) / threads), dim3(threads),
-           filter_shared_bytes<taps<G>, To>, kernel, G::out_channels, from, to);
   }
 
   void run(cudaStream_t stream, const cudnn::convolution_problem& p, const real* first, const real* second,
@@ -200,7 +192,7 @@ class cudnn_convolution {
   cudnn::handle handle_;
   std::map<cudnn::convolution_problem, prepared> plans_;
   device_storage<std::byte> workspace_;
-  device_storage<real> weight_;  // a weight or its gradient, channels last
+  filter_copies<Scalar, real> filters_;
   device_storage<real> bias_;
 };
 
