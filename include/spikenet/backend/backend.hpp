@@ -6,6 +6,7 @@
 #include <cstddef>
 
 #include "spikenet/backend/memory.hpp"
+#include "spikenet/core/compiler.hpp"
 #include "spikenet/core/geometry.hpp"
 #include "spikenet/core/spikes.hpp"
 #include "spikenet/core/tensor.hpp"
@@ -106,6 +107,21 @@ concept backend_stages = !B::fuses_stages || requires(B& b, std::size_t n, const
 template <class B>
 inline constexpr bool watches_moments = requires { requires B::watches_moments; };
 
+// Optional: channel_moments, normalisation_sums and tdbn_lif_backward take a function that they call for each channel once what
+// they write of it is there, so that it needs no for_each of its own.
+template <class B>
+inline constexpr bool continues_reductions = requires { requires B::continues_reductions; };
+struct nothing_then {
+  SPIKENET_HOST_DEVICE void operator()(std::size_t) const {}
+};
+
+template <class B>
+concept backend_continuation = !continues_reductions<B> || requires(B& b, std::size_t rows, const real_of<B>* x,
+                                                                    const typename B::scalar* p, double* sums) {
+  b.template channel_moments<1>(rows, x, sums, sums, nothing_then{});
+  b.template normalisation_sums<1>(rows, x, x, p, p, sums, nothing_then{});
+};
+
 // Optional: conv2d_backward_input may add to what it would else write.
 template <class B>
 inline constexpr bool adds_input_gradient = requires { requires B::adds_input_gradient; };
@@ -169,7 +185,7 @@ concept backend_packed_stages = !packs_spikes<B> || !B::fuses_stages ||
 
 template <class B>
 concept backend = backend_memory<B> && backend_transfers<B> && backend_convolution<B> && backend_linear<B> && backend_normalisation<B> &&
-                  backend_neurons<B> && backend_stages<B> && backend_recomputation<B> && backend_addition<B> && backend_copies<B> &&
+                  backend_neurons<B> && backend_stages<B> && backend_recomputation<B> && backend_addition<B> && backend_copies<B> && backend_continuation<B> &&
                   backend_spikes<B> && backend_packed_stages<B>;
 
 }  // namespace spikenet

@@ -30,6 +30,45 @@ namespace spikenet {
 
 namespace detail {
 
+// Scale and shift of a channel, from the batch's statistics or the running ones. k = alpha * Vth
+template <class Scalar>
+struct tdbn_preparation {
+  double k, epsilon;
+  bool training;
+  const double *batch_mean, *batch_variance;
+  const Scalar *weight, *bias, *running_mean, *running_variance;
+  Scalar *scale, *shift, *mean, *inverse_stddev;
+  SPIKENET_HOST_DEVICE void operator()(std::size_t i) const {
+    const double m = training ? batch_mean[i] : static_cast<double>(running_mean[i]);
+    const double variance = training ? batch_variance[i] : static_cast<double>(running_variance[i]);
+    const double inverse = 1.0 / std::sqrt(variance + epsilon);
+    const double s = k * static_cast<double>(weight[i]) * inverse;
+    mean[i] = static_cast<Scalar>(m);
+    inverse_stddev[i] = static_cast<Scalar>(inverse);
+    scale[i] = static_cast<Scalar>(s);
+    shift[i] = static_cast<Scalar>(static_cast<double>(bias[i]) - s * m);
+  }
+};
+
+// The gradients of a channel's weight and bias, and by_gradient, by_input and constant, from the sums. rows: its values
+template <class Scalar>
+struct tdbn_differentiation {
+  double k, rows;
+  std::size_t channels;
+  const double* sums;
+  const Scalar *scale, *mean, *inverse_stddev;
+  Scalar *weight_gradient, *bias_gradient, *by_gradient, *by_input, *constant;
+  SPIKENET_HOST_DEVICE void operator()(std::size_t i) const {
+    bias_gradient[i] = static_cast<Scalar>(sums[i]);
+    weight_gradient[i] = static_cast<Scalar>(k * sums[channels + i]);
+    const double slope_of_y = static_cast<double>(scale[i]);
+    const double slope = -slope_of_y * static_cast<double>(inverse_stddev[i]) * sums[channels + i] / rows;
+    by_gradient[i] = scale[i];
+    by_input[i] = static_cast<Scalar>(slope);
+    constant[i] = static_cast<Scalar>(-slope_of_y * sums[i] / rows - slope * static_cast<double>(mean[i]));
+  }
+};
+
 // The numbers per channel of a tdBN, in the backend's memory, and what is computed of them. It knows neither the shape nor
 // the timesteps, so that a network compiles it once.
 template <class Backend>
@@ -85,8 +124,38 @@ class tdbn_channels {
     }
   }
 
-  // scale and shift, from the batch's statistics or the running ones. k = alpha * Vth
-  void prepare(Backend& backend, const slots_type& slots, double k, double epsilon, bool training) {
+  tdbn_preparation<scalar> preparation(const slots_type& slots, double k, double epsilon, bool training) {
+    return {.k = k,
+            .epsilon = epsilon,
+            .training = training,
+            .batch_mean = batch_mean(),
+            .batch_variance = batch_variance(),
+            .weight = slots[0].value,
+            .bias = slots[1].value,
+            .running_mean = slots[2].value,
+            .running_variance = slots[3].value,
+            .scale = scale(),
+            .shift = shift(),
+            .mean = mean(),
+            .inverse_stddev = inverse_stddev()};
+  }
+  tdbn_differentiation<scalar> differentiation(const slots_type& slots, double k, double rows) {
+    return {.k = k,
+            .rows = rows,
+            .channels = channels_,
+            .sums = sums(),
+            .scale = scale(),
+            .mean = mean(),
+            .inverse_stddev = inverse_stddev(),
+            .weight_gradient = slots[0].gradient,
+            .bias_gradient = slots[1].gradient,
+            .by_gradient = by_gradient(),
+            .by_input = by_input(),
+            .constant = constant()};
+  }
+
+  // Before statistics that nobody has looked at are used; where the host does not see them, a device is asked to.
+  void check_or_watch(Backend& backend, const slots_type& slots, bool training) {
     if constexpr (host_visible<Backend>) {
       check(backend, slots, training);
     } else if (training) {
@@ -95,39 +164,6 @@ class tdbn_channels {
       backend.watch(channels_, slots[2].value);
       backend.watch(channels_, slots[3].value);
     }
-    const double *const batch_m = batch_mean(), *const batch_v = batch_variance();
-    const scalar *const weight = slots[0].value, *const bias = slots[1].value;
-    const scalar *const running_m = slots[2].value, *const running_v = slots[3].value;
-    scalar *const to_scale = scale(), *const to_shift = shift(), *const to_mean = mean(),
-                  *const to_inverse = inverse_stddev();
-    backend.for_each(channels_, [=] SPIKENET_HOST_DEVICE(std::size_t i) {
-      const double m = training ? batch_m[i] : static_cast<double>(running_m[i]);
-      const double variance = training ? batch_v[i] : static_cast<double>(running_v[i]);
-      const double inverse = 1.0 / std::sqrt(variance + epsilon);
-      const double s = k * static_cast<double>(weight[i]) * inverse;
-      to_mean[i] = static_cast<scalar>(m);
-      to_inverse[i] = static_cast<scalar>(inverse);
-      to_scale[i] = static_cast<scalar>(s);
-      to_shift[i] = static_cast<scalar>(static_cast<double>(bias[i]) - s * m);
-    });
-  }
-
-  // The gradients of weight and bias, and by_gradient, by_input and constant, from the sums. rows: values of a channel
-  void differentiate(Backend& backend, const slots_type& slots, double k, double rows) {
-    const double* const s = sums();
-    const scalar *const scales = scale(), *const means = mean(), *const inverses = inverse_stddev();
-    scalar *const weight_gradient = slots[0].gradient, *const bias_gradient = slots[1].gradient;
-    scalar *const a = by_gradient(), *const b = by_input(), *const d = constant();
-    const std::size_t channels = channels_;
-    backend.for_each(channels, [=] SPIKENET_HOST_DEVICE(std::size_t i) {
-      bias_gradient[i] = static_cast<scalar>(s[i]);
-      weight_gradient[i] = static_cast<scalar>(k * s[channels + i]);
-      const double slope_of_y = static_cast<double>(scales[i]);
-      const double slope = -slope_of_y * static_cast<double>(inverses[i]) * s[channels + i] / rows;
-      a[i] = scales[i];
-      b[i] = static_cast<scalar>(slope);
-      d[i] = static_cast<scalar>(-slope_of_y * s[i] / rows - slope * static_cast<double>(means[i]));
-    });
   }
 
   // The batch's statistics enter the running ones with this share. count: values of a channel
@@ -182,8 +218,16 @@ struct tdbn : layer {
 
     void backward(context<Backend>& c, tensor<In, const real> x, tensor<output, const real>,
                   tensor<output, const real> gy, tensor<In, real> gx) {
-      c.backend.template normalisation_sums<channels>(x.rows(), x.data, gy.data, of_channels.mean(),
-                                                      of_channels.inverse_stddev(), of_channels.sums());
+      const auto differentiate = differentiation(c, x);
+      const scalar *const mean = of_channels.mean(), *const inverse_stddev = of_channels.inverse_stddev();
+      double* const sums = of_channels.sums();
+      if constexpr (continues_reductions<Backend>) {
+        c.backend.template normalisation_sums<channels>(x.rows(), x.data, gy.data, mean, inverse_stddev, sums,
+                                                        differentiate);
+      } else {
+        c.backend.template normalisation_sums<channels>(x.rows(), x.data, gy.data, mean, inverse_stddev, sums);
+        c.backend.for_each(channels, differentiate);
+      }
       finish_backward(c, x, gy.data, gx);
     }
 
@@ -196,20 +240,28 @@ struct tdbn : layer {
     // known: whoever wrote x has left its moments.
     void prepare(context<Backend>& c, tensor<In, const real> x, bool known = false) {
       of_channels.reserve(channels);
-      if (c.training && !known) {
-        c.backend.template channel_moments<channels>(x.rows(), x.data, of_channels.batch_mean(),
-                                                     of_channels.batch_variance());
+      const auto prepare_channel = of_channels.preparation(slots, factor(c), epsilon, c.training);
+      double *const mean = of_channels.batch_mean(), *const variance = of_channels.batch_variance();
+      const bool measure = c.training && !known;
+      if constexpr (continues_reductions<Backend>) {
+        if (measure) return c.backend.template channel_moments<channels>(x.rows(), x.data, mean, variance, prepare_channel);
+      } else {
+        if (measure) c.backend.template channel_moments<channels>(x.rows(), x.data, mean, variance);
       }
-      of_channels.prepare(c.backend, slots, factor(c), epsilon, c.training);
+      of_channels.check_or_watch(c.backend, slots, c.training);
+      c.backend.for_each(channels, prepare_channel);
     }
 
-    // gx in parts, where of_channels.sums() are those of gy and of gy * z; and whole, where gx may be where gy is.
-    affine_gradient<In, real, scalar> affine(context<Backend>& c, tensor<In, const real> x, const real* gy) {
-      of_channels.differentiate(c.backend, slots, factor(c), static_cast<double>(x.rows()));
+    // What is to be done for each channel once of_channels.sums() are those of gy and of gy * z.
+    auto differentiation(const context<Backend>& c, tensor<In, const real> x) {
+      return of_channels.differentiation(slots, factor(c), static_cast<double>(x.rows()));
+    }
+    // gx in parts, when that has been done; and whole, where gx may be where gy is.
+    affine_gradient<In, real, scalar> affine(tensor<In, const real> x, const real* gy) {
       return {{gy, x.batch}, x, of_channels.by_gradient(), of_channels.by_input(), of_channels.constant()};
     }
     void finish_backward(context<Backend>& c, tensor<In, const real> x, const real* gy, tensor<In, real> gx) {
-      const affine_gradient<In, real, scalar> parts = affine(c, x, gy);
+      const affine_gradient<In, real, scalar> parts = affine(x, gy);
       if (gx) c.backend.template channel_affine<channels>(x.rows(), gy, x.data, parts.a, parts.b, parts.d, gx.data);
     }
 

@@ -92,11 +92,6 @@ void scale(Backend& backend, std::size_t count, double factor, S* values) {
   });
 }
 
-template <class Backend, class S>
-void divide(Backend& backend, std::size_t count, const double* by, S* values) {
-  backend.for_each(count, [=] SPIKENET_HOST_DEVICE(std::size_t i) { values[i] /= static_cast<S>(*by); });
-}
-
 // What a backend that only queues steps keeps of them in its memory, of doubles: the sum of their losses, how many images
 // were right, the number of steps that were not left out; and, in mixed precision, the loss scale.
 enum of_steps : std::size_t { sum_of_losses, sum_of_correct, steps_done, current_loss_scale, numbers_of_steps };
@@ -721,7 +716,7 @@ class network {
                     {nullptr, batch});
     if constexpr (requires { backend_.finish_gradients(); }) backend_.finish_gradients();
     if constexpr (is_mixed) {
-      if (loss_scale_ != 1) detail::divide(backend_, arena_size_, loss_scale_on_device(), gradients_.data());
+      if (loss_scale_ != 1) return backend_.divide_and_watch(arena_size_, loss_scale_on_device(), gradients_.data());
     }
     if constexpr (!host_visible<Backend>) backend_.watch(arena_size_, gradients_.data());
   }

@@ -253,7 +253,7 @@ struct tdbn_lif_stage {
       requires makes_affine_gradient {
     const profile_scope timed(c.times, pass::backward, joint_name);
     backward_to_sum(c, x, gy, residual, gsum);
-    return norm.affine(c, x, gsum);
+    return norm.affine(x, gsum);
   }
 
   template <class Path, class F>
@@ -296,21 +296,30 @@ struct tdbn_lif_stage {
   // The gradient at the neurons' input is computed for its sums, and once more for gx.
   void backward_twice(context<Backend>& c, tensor<In, const real> x, tensor<output, const real> gy, tensor<In, real> gx) {
     backward_to_sum(c, x, gy, residual_of<real>(no_residual), nullptr);
-    const affine_gradient<In, real, scalar> parts = norm.affine(c, x, nullptr);
     if (!gx) return;
+    const affine_gradient<In, real, scalar> parts = norm.affine(x, nullptr);
     c.backend.template tdbn_lif_backward_input<dynamics, T, In::steps, channels>(
         x.step_size() / channels, c.neurons.template constants<scalar>(), x.data, norm.of_channels.scale(),
         norm.of_channels.shift(), gy.data, parts.a, parts.b, parts.d, gx.data);
   }
 
-  // Writes gsum, and the sums [2, channels] of it that tdBN's backward pass needs.
+  // Writes gsum, the sums [2, channels] of it that tdBN's backward pass needs, and what follows for each channel.
   template <class Residual>
   void backward_to_sum(context<Backend>& c, tensor<In, const real> x, tensor<output, const real> gy,
                        Residual residual, real* gsum) {
     auto& n = norm.of_channels;
-    c.backend.template tdbn_lif_backward<dynamics, T, In::steps, channels>(
-        x.step_size() / channels, c.neurons.template constants<scalar>(), x.data, n.scale(), n.shift(), residual,
-        n.mean(), n.inverse_stddev(), gy.data, gsum, n.sums());
+    const std::size_t rows = x.step_size() / channels;
+    const auto k = c.neurons.template constants<scalar>();
+    const auto differentiate = norm.differentiation(c, x);
+    if constexpr (continues_reductions<Backend>) {
+      c.backend.template tdbn_lif_backward<dynamics, T, In::steps, channels>(
+          rows, k, x.data, n.scale(), n.shift(), residual, n.mean(), n.inverse_stddev(), gy.data, gsum, n.sums(),
+          differentiate);
+    } else {
+      c.backend.template tdbn_lif_backward<dynamics, T, In::steps, channels>(
+          rows, k, x.data, n.scale(), n.shift(), residual, n.mean(), n.inverse_stddev(), gy.data, gsum, n.sums());
+      c.backend.for_each(channels, differentiate);
+    }
   }
 };
 

@@ -4,6 +4,7 @@
 
 #include <spikenet/backend/cuda/cuda.hpp>
 #include <spikenet/backend/cuda/cudnn/filter_layout.hpp>
+#include <spikenet/layer/tdbn.hpp>
 
 namespace {
 
@@ -17,12 +18,13 @@ using dynamics = spikenet::lif_dynamics<spikenet::hard_reset, spikenet::through_
 // The kernels of a stage of C channels whose input has InSteps timesteps of 2. p: of parameters and statistics
 template <class Real, std::size_t C, std::size_t InSteps>
 void stage(backend<Real>& b, std::size_t n, const constants& k, const Real* in, Real* out, const float* p, double* sums) {
-  b.template channel_moments<C>(n, in, sums, sums);
+  b.template channel_moments<C>(n, in, sums, sums, spikenet::detail::tdbn_preparation<float>{});
   b.template tdbn_lif_forward<dynamics, 2, InSteps, C>(n, k, in, p, p, in, out);
-  b.template tdbn_lif_backward<dynamics, 2, InSteps, C>(n, k, in, p, p, in, p, p, in, out, sums);
+  b.template tdbn_lif_backward<dynamics, 2, InSteps, C>(n, k, in, p, p, in, p, p, in, out, sums,
+                                                        spikenet::detail::tdbn_differentiation<float>{});
   b.template tdbn_lif_backward_input<dynamics, 2, InSteps, C>(n, k, in, p, p, in, p, p, p, out);
   b.template channel_affine<C>(n, in, in, p, p, p, out);
-  b.template normalisation_sums<C>(n, in, in, p, p, sums);
+  b.template normalisation_sums<C>(n, in, in, p, p, sums, spikenet::detail::tdbn_differentiation<float>{});
 }
 
 }  // namespace
@@ -39,6 +41,7 @@ void every_kernel(backend<Real>& b, std::size_t n, const constants& k, const Rea
   b.template channel_sums<256>(n, in, gradient);
   b.template channel_sums<10>(n, in, gradient);
   b.watch(n, p);
+  b.divide_and_watch(n, sums, gradient);
   b.sum_of_squares(n, p);
   b.add_to(n, in, out);
   spikenet::detail::filter_copies<float, Real> filters;

@@ -63,7 +63,7 @@ class counting_backend {
   using storage = spikenet::buffer<T>;
   static constexpr bool host_visible = false;
   static constexpr bool fuses_stages = true, recomputes_neurons = true, watches_moments = true,
-                        adds_input_gradient = true;
+                        adds_input_gradient = true, continues_reductions = true;
   template <std::size_t Channels, std::size_t T>
   static constexpr bool copies_spikes = Channels % 8 == 0 && T <= 4;
   static constexpr double loss_scale = sizeof(Real) == sizeof(float) ? 1 : 1024;
@@ -86,6 +86,10 @@ class counting_backend {
   void watch(std::size_t count, const T*) {
     note("watch", {static_cast<double>(count * sizeof(T)), 0, 1, 1});
   }
+  template <class T>
+  void divide_and_watch(std::size_t count, const double*, T*) {
+    note("divide_and_watch", {static_cast<double>(2 * count * sizeof(T)), 0, 1, 1});
+  }
   bool all_finite() {
     ++counted_waits();
     return true;
@@ -101,7 +105,7 @@ class counting_backend {
   void for_each(std::size_t count, F) {
     const std::string_view from = typeid(F).name();
     const auto is_from = [&](std::string_view name) { return from.find(name) != std::string_view::npos; };
-    const bool of_parameters = is_from("adam") || is_from("tdbn_channels") || is_from("detail5scale");
+    const bool of_parameters = is_from("adam") || is_from("tdbn");
     const std::size_t pointers = sizeof(F) / sizeof(void*), size = of_parameters ? sizeof(float) : sizeof(Real);
     note(of_parameters ? "for_each, of parameters" : "for_each", {static_cast<double>(count * pointers * size), 0, 1, 1});
   }
@@ -145,12 +149,12 @@ class counting_backend {
   void channel_sums(std::size_t rows, const Real*, float*) {
     kernels("channel_sums", rows * C, 1, 2);
   }
-  template <std::size_t C>
-  void channel_moments(std::size_t rows, const Real*, double*, double*) {
+  template <std::size_t C, class Then = spikenet::nothing_then>
+  void channel_moments(std::size_t rows, const Real*, double*, double*, Then = {}) {
     kernels("channel_moments", rows * C, 1, 2);
   }
-  template <std::size_t C>
-  void normalisation_sums(std::size_t rows, const Real*, const Real*, const float*, const float*, double*) {
+  template <std::size_t C, class Then = spikenet::nothing_then>
+  void normalisation_sums(std::size_t rows, const Real*, const Real*, const float*, const float*, double*, Then = {}) {
     kernels("normalisation_sums", rows * C, 2, 2);
   }
   template <std::size_t C>
@@ -171,10 +175,10 @@ class counting_backend {
     kernels("tdbn_lif_forward", rows * C, InSteps + (reads_numbers(residual) ? T : 0) + T, 1,
             ((residual.spikes ? 1 : 0) + (copy ? 1 : 0)) * rows * T * spikenet::spike_bytes<C>);
   }
-  template <class Dynamics, std::size_t T, std::size_t InSteps, std::size_t C>
+  template <class Dynamics, std::size_t T, std::size_t InSteps, std::size_t C, class Then = spikenet::nothing_then>
   void tdbn_lif_backward(std::size_t rows, const spikenet::neuron_constants<float>&, const Real*, const float*,
                          const float*, spikenet::addend<Real> residual, const float*, const float*, const Real*, Real* gu,
-                         double*) {
+                         double*, Then = {}) {
     kernels("tdbn_lif_backward", rows * C, InSteps + (reads_numbers(residual) ? T : 0) + T + (gu ? InSteps : 0), 2,
             residual.spikes ? rows * T * spikenet::spike_bytes<C> : 0);
     counted_neurons() += static_cast<double>(rows * C * T);

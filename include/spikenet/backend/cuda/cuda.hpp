@@ -79,7 +79,7 @@ class basic_cuda {
   static constexpr bool fuses_stages = !detail::has_cuda_option<one_by_one, Options...>;
   static constexpr bool recomputes_neurons = fuses_stages;
   static constexpr bool adds_input_gradient = Convolution::adds_input_gradient;
-  static constexpr bool watches_moments = true;
+  static constexpr bool watches_moments = true, continues_reductions = true;
   template <std::size_t Channels, std::size_t T>
   static constexpr bool copies_spikes = fuses_stages && detail::cuda_kernels::copies_spikes<Channels, T>;
   static constexpr bool has_step_graphs = detail::has_cuda_option<step_graphs, Options...>;
@@ -105,6 +105,17 @@ class basic_cuda {
   template <class T>
   void watch(std::size_t count, const T* values) {
     for_each(count, detail::cuda_kernels::note_not_finite<T>{values, not_finite()});
+  }
+  // The same of the values divided by `by`, which they are from then on.
+  template <class T>
+  void divide_and_watch(std::size_t count, const double* by, T* values) {
+    using namespace detail::cuda_kernels;
+    constexpr std::size_t width = 4;
+    if (count % width == 0) {
+      for_each(count / width, divided<width, T>{values, values, by, not_finite()});
+    } else {
+      for_each(count, divided<1, T>{values, values, by, not_finite()});
+    }
   }
   bool all_finite() {
     unsigned long long seen = 0;
@@ -228,19 +239,20 @@ class basic_cuda {
     reduce<Channels, detail::cuda_kernels::sums<1>>("channel_sums", rows, channel_sum<Channels, Scalar, real>{x},
                                                     write_sums<Channels, 1, Scalar>{sums});
   }
-  template <std::size_t Channels>
-  void channel_moments(std::size_t rows, const real* x, double* mean, double* variance) {
+  template <std::size_t Channels, class Then = nothing_then>
+  void channel_moments(std::size_t rows, const real* x, double* mean, double* variance, Then then = {}) {
     using namespace detail::cuda_kernels;
-    reduce<Channels, detail::merged_moments>("channel_moments", rows, channel_moment<Channels, Scalar, real>{x},
-                                             write_moments{mean, variance, not_finite()});
+    reduce<Channels, sums<2>>(
+        "channel_moments", rows, channel_moment<Channels, Scalar, real>{x},
+        finish_and_then<write_moments<real>, Then>{{x, static_cast<double>(rows), mean, variance, not_finite()}, then});
   }
-  template <std::size_t Channels>
+  template <std::size_t Channels, class Then = nothing_then>
   void normalisation_sums(std::size_t rows, const real* x, const real* g, const Scalar* mean,
-                          const Scalar* inverse_stddev, double* sums) {
+                          const Scalar* inverse_stddev, double* to, Then then = {}) {
     using namespace detail::cuda_kernels;
-    reduce<Channels, detail::cuda_kernels::sums<2>>("normalisation_sums", rows,
-                                                    normalisation_sum<Channels, Scalar, real>{x, g, mean, inverse_stddev},
-                                                    write_sums<Channels, 2, double>{sums});
+    reduce<Channels, sums<2>>("normalisation_sums", rows,
+                              normalisation_sum<Channels, Scalar, real>{x, g, mean, inverse_stddev},
+                              finish_and_then<write_sums<Channels, 2, double>, Then>{{to}, then});
   }
   template <std::size_t Channels>
   void channel_affine(std::size_t rows, const real* x, const real* z, const Scalar* a, const Scalar* b,
@@ -263,16 +275,15 @@ class basic_cuda {
     for_each_group(rows * Channels, detail::cuda_kernels::tdbn_lif_forward<Dynamics, T, InSteps, Channels, Scalar, real>{
                                         {rows * Channels, x, scale, shift, residual}, k, o, copy});
   }
-  template <class Dynamics, std::size_t T, std::size_t InSteps, std::size_t Channels>
+  template <class Dynamics, std::size_t T, std::size_t InSteps, std::size_t Channels, class Then = nothing_then>
   void tdbn_lif_backward(std::size_t rows, const neuron_constants<Scalar>& k, const real* x, const Scalar* scale,
                          const Scalar* shift, addend<real> residual, const Scalar* mean, const Scalar* inverse_stddev,
-                         const real* go, real* gu, double* sums) {
+                         const real* go, real* gu, double* to, Then then = {}) {
     using namespace detail::cuda_kernels;
-    reduce<Channels, detail::cuda_kernels::sums<2>>(
-        "tdbn_lif_backward", rows,
-        detail::cuda_kernels::tdbn_lif_backward<Dynamics, T, InSteps, Channels, Scalar, real>{
-            {rows * Channels, x, scale, shift, residual}, k, mean, inverse_stddev, go, gu},
-        write_sums<Channels, 2, double>{sums});
+    reduce<Channels, sums<2>>("tdbn_lif_backward", rows,
+                              detail::cuda_kernels::tdbn_lif_backward<Dynamics, T, InSteps, Channels, Scalar, real>{
+                                  {rows * Channels, x, scale, shift, residual}, k, mean, inverse_stddev, go, gu},
+                              finish_and_then<write_sums<Channels, 2, double>, Then>{{to}, then});
   }
   template <class Dynamics, std::size_t T, std::size_t InSteps, std::size_t Channels>
   void tdbn_lif_backward_input(std::size_t rows, const neuron_constants<Scalar>& k, const real* x, const Scalar* scale,

@@ -2,7 +2,7 @@
 // channels, then the chunks of each channel are merged, in their order. There is no atomic addition anywhere: how rows are
 // divided is a matter of their number alone, so the same call gives the same bits, and on any device.
 //
-// What is reduced to is an accumulator: doubles, and a member merge(other). What is reduced is a function that accumulates
+// What is reduced to is an accumulator: doubles that are zero at first, and a member merge(other). What is reduced is a function that accumulates
 // the rows of one thread for some neighbouring channels, its `width`: of_lanes<Accumulator, width> operator()(row_range,
 // channel), where channel is the first; it may have effects of its own besides.
 #pragma once
@@ -132,6 +132,18 @@ __global__ void __launch_bounds__(256) merge_chunks(unsigned chunks, const Accum
   const Accumulator all = merge_in_block<block>(own);
   if (threadIdx.x < block::width && channel < Channels) finish(channel, all);
 }
+
+// Finishes a channel, and then has something else done for it, in the same kernel.
+template <class Finish, class Then>
+struct finish_and_then {
+  Finish finish;
+  Then then;
+  template <class Accumulator>
+  __device__ void operator()(std::size_t channel, const Accumulator& all) const {
+    finish(channel, all);
+    then(channel);
+  }
+};
 
 // scratch: device memory for the chunks.
 template <std::size_t Channels, class Accumulator, class F, class Finish>

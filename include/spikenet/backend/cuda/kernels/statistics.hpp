@@ -8,7 +8,6 @@
 #include "spikenet/backend/cuda/kernels/lanes.hpp"
 #include "spikenet/backend/cuda/kernels/reduction.hpp"
 #include "spikenet/core/compiler.hpp"
-#include "spikenet/core/moments.hpp"
 
 namespace spikenet::detail::cuda_kernels {
 
@@ -49,17 +48,18 @@ struct sum_of_square {
   }
 };
 
-// Each thread's rows as sums of what they are above its first, and of the squares of that: no difference of large squares,
-// and no division in each row, as Welford's update has (Chan, Golub and LeVeque, "Algorithms for Computing the Sample
-// Variance", 1983: shifted data).
+// The sums of what the values of a channel are above its first one, and of the squares of that: no difference of large
+// squares, and no division anywhere, as Welford's update has one in each row (Chan, Golub and LeVeque, "Algorithms for
+// Computing the Sample Variance", 1983: shifted data). Each thread sums in S what its rows are above the first of its own,
+// so that a first value far from all others costs no digits; what follows is in double.
 template <std::size_t Channels, class S, class Real>
 struct channel_moment {
   static constexpr std::size_t width = lanes<Channels>;
   const Real* x;
-  SPIKENET_HOST_DEVICE of_lanes<merged_moments, width> operator()(row_range rows, std::size_t channel) const {
-    of_lanes<merged_moments, width> all;
+  SPIKENET_HOST_DEVICE of_lanes<sums<2>, width> operator()(row_range rows, std::size_t channel) const {
+    of_lanes<sums<2>, width> all{};
     if (rows.first >= rows.last) return all;
-    const auto first = load<S, width>(x + rows.first * Channels + channel);
+    const auto first_of_all = load<S, width>(x + channel), first = load<S, width>(x + rows.first * Channels + channel);
     S count{1};
     lane_values<S, width> sum{}, squares{};
     for (std::size_t row = rows.first + rows.step; row < rows.last; row += rows.step) {
@@ -74,21 +74,24 @@ struct channel_moment {
     }
     SPIKENET_UNROLL
     for (std::size_t lane = 0; lane < width; ++lane) {
-      const S mean = sum[lane] / count;
-      const S about_mean = squares[lane] - sum[lane] * mean;  // rounding must not make it negative
-      all.value[lane] = {static_cast<double>(count), static_cast<double>(first[lane] + mean),
-                         static_cast<double>(about_mean < S{0} ? S{0} : about_mean)};
+      const double above = static_cast<double>(first[lane]) - static_cast<double>(first_of_all[lane]);
+      const double of_first = static_cast<double>(count) * above, own = static_cast<double>(sum[lane]);
+      all.value[lane] = {{own + of_first, static_cast<double>(squares[lane]) + above * (2 * own + of_first)}};
     }
     return all;
   }
 };
-// And notes where they are not finite, as note_not_finite would, which would be one kernel more.
+// Of x [rows, Channels]. And notes where they are not finite, as note_not_finite would, which would be one kernel more.
+template <class Real>
 struct write_moments {
+  const Real* x;
+  double rows;
   double *mean, *variance;
   unsigned long long* where;
-  __device__ void operator()(std::size_t channel, const merged_moments& all) const {
-    mean[channel] = all.mean;
-    variance[channel] = all.variance();
+  __device__ void operator()(std::size_t channel, const sums<2>& all) const {
+    const double above = all.value[0] / rows, about_mean = all.value[1] / rows - above * above;
+    mean[channel] = static_cast<double>(x[channel]) + above;
+    variance[channel] = about_mean < 0 ? 0 : about_mean;  // rounding must not make it negative
     if (!std::isfinite(mean[channel]) || !std::isfinite(variance[channel]))
       atomicCAS(where, 0ull, reinterpret_cast<unsigned long long>(mean));
   }
@@ -167,6 +170,27 @@ struct added {
     SPIKENET_UNROLL
     for (std::size_t lane = 0; lane < Width; ++lane) sum[lane] += values[lane];
     store(sum, to + group * Width);
+  }
+};
+
+// Values divided by a number on the device, so many at once; and noted, as note_not_finite does, where they are then not
+// finite. all: the address that is noted.
+template <std::size_t Width, class T>
+struct divided {
+  T *values, *all;
+  const double* by;
+  unsigned long long* where;
+  __device__ void operator()(std::size_t group) const {
+    auto own = load<T, Width>(values + group * Width);
+    const T divisor = static_cast<T>(*by);
+    bool finite = true;
+    SPIKENET_UNROLL
+    for (std::size_t lane = 0; lane < Width; ++lane) {
+      own[lane] /= divisor;
+      finite = finite && std::isfinite(own[lane]);
+    }
+    store(own, values + group * Width);
+    if (!finite) atomicCAS(where, 0ull, reinterpret_cast<unsigned long long>(all));
   }
 };
 
