@@ -60,13 +60,13 @@ struct reduction_block {
 };
 
 // Reads rows: a warp's threads are neighbours. Enough chunks for the largest devices, few enough that merging them takes no
-// time; each thread has some 8 rows at least.
+// time; each thread has some 2 rows at least.
 template <std::size_t Groups>
 struct reading_block : reduction_block<Groups, 32> {
   using block = reduction_block<Groups, 32>;
   static unsigned chunks(std::size_t count) {
     constexpr std::size_t most = std::max<std::size_t>(512 / block::tiles, 32);
-    return static_cast<unsigned>(std::clamp<std::size_t>(count / (std::size_t{block::rows} * 8), 1, most));
+    return static_cast<unsigned>(std::clamp<std::size_t>(count / (std::size_t{block::rows} * 2), 1, most));
   }
 };
 // Merges chunks, of which there are few for each channel and many for each thread if it were alone.
