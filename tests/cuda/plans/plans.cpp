@@ -301,7 +301,9 @@ What was chosen:
 * **The two branches of a residual block meet in a convolution**: its gradient by the input is added to the shortcut's, by the same
   engine that would write it.
 * **tdBN's statistics are a kernel of their own.** A convolution that sums y and y² has an engine in half on the A100 and H100, but none on
-  the T4, in float or in bfloat16. And y² less the squared mean is a difference of large numbers, where the kernel merges moments.
+  the T4, in float or in bfloat16. On an H100 it was run: 54 us, where the same convolution without sums takes 53 and the statistics by
+  themselves 11 more; but its sums were other ones at each call, though the engine does not have cuDNN's note for that, and a training
+  must be reproducible.
 * **Scale and shift are not folded into the next convolution's input**: only the A100 has an engine, in half. Neurons lie between anyhow.
 )";
 }
