@@ -2,6 +2,9 @@
 // memory behind operator new's back beyond 128 KiB, and a training step must not), one block of rows an item.
 #pragma once
 
+// Before Eigen, which includes the same intrinsics: see there.
+#include "spikenet/backend/cpu/simd.hpp"
+
 #include <Eigen/Core>
 #include <algorithm>
 #include <cstddef>

@@ -10,7 +10,16 @@
 #include <utility>
 
 #if defined(__SSE2__)
+// g++ 12 takes the values that its own AVX-512 intrinsics leave undefined for mistakes of whoever they are inlined into
+// (GCC bug 105593).
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #include <immintrin.h>
+#pragma GCC diagnostic pop
+#else
+#include <immintrin.h>
+#endif
 #elif defined(__aarch64__)
 #include <arm_neon.h>
 #endif
