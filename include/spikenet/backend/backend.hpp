@@ -107,6 +107,11 @@ concept backend_stages = !B::fuses_stages || requires(B& b, std::size_t n, const
 template <class B>
 inline constexpr bool watches_moments = requires { requires B::watches_moments; };
 
+// In mixed precision the gradients are divided by the loss scale, and what is not finite then is noted.
+template <class B>
+concept backend_mixed_precision = std::same_as<real_of<B>, typename B::scalar> ||
+    requires(B& b, std::size_t n, const double* by, typename B::scalar* values) { b.divide_and_watch(n, by, values); };
+
 // Optional: channel_moments, normalisation_sums and tdbn_lif_backward take a function that they call for each channel once what
 // they write of it is there, so that it needs no for_each of its own.
 template <class B>
@@ -185,7 +190,8 @@ concept backend_packed_stages = !packs_spikes<B> || !B::fuses_stages ||
 
 template <class B>
 concept backend = backend_memory<B> && backend_transfers<B> && backend_convolution<B> && backend_linear<B> && backend_normalisation<B> &&
-                  backend_neurons<B> && backend_stages<B> && backend_recomputation<B> && backend_addition<B> && backend_copies<B> && backend_continuation<B> &&
+                  backend_neurons<B> && backend_stages<B> && backend_recomputation<B> && backend_addition<B> &&
+                  backend_copies<B> && backend_continuation<B> && backend_mixed_precision<B> &&
                   backend_spikes<B> && backend_packed_stages<B>;
 
 }  // namespace spikenet
