@@ -2,9 +2,10 @@
 // channels, then the chunks of each channel are merged, in their order. There is no atomic addition anywhere: how rows are
 // divided is a matter of their number alone, so the same call gives the same bits, and on any device.
 //
-// What is reduced to is an accumulator: doubles that are zero at first, and a member merge(other). What is reduced is a function that accumulates
-// the rows of one thread for some neighbouring channels, its `width`: of_lanes<Accumulator, width> operator()(row_range,
-// channel), where channel is the first; it may have effects of its own besides.
+// What is reduced to is an accumulator: doubles that are zero at first, and a member merge(other). What is reduced is a
+// function that accumulates the rows of one thread for some neighbouring channels, its `width`:
+// of_lanes<Accumulator, width> operator()(row_range, channel), where channel is the first; it may have effects of its own
+// besides.
 #pragma once
 
 #include <cuda_runtime.h>
