@@ -9,6 +9,7 @@
 #include <map>
 #include <set>
 #include <spikenet/backend/backend.hpp>
+#include <spikenet/backend/cuda/kernels/lanes.hpp>
 #include <spikenet/core/buffer.hpp>
 #include <string>
 #include <string_view>
@@ -65,7 +66,7 @@ class counting_backend {
   static constexpr bool fuses_stages = true, recomputes_neurons = true, watches_moments = true,
                         adds_input_gradient = true, continues_reductions = true;
   template <std::size_t Channels, std::size_t T>
-  static constexpr bool copies_spikes = Channels % 8 == 0 && T <= 4;
+  static constexpr bool copies_spikes = spikenet::detail::cuda_kernels::copies_spikes<Channels, T>;
   static constexpr double loss_scale = sizeof(Real) == sizeof(float) ? 1 : 1024;
 
   template <class T, class F>

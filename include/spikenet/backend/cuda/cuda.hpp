@@ -112,9 +112,9 @@ class basic_cuda {
     using namespace detail::cuda_kernels;
     constexpr std::size_t width = 4;
     if (count % width == 0) {
-      for_each(count / width, divided<width, T>{values, values, by, not_finite()});
+      for_each(count / width, divided<width, T>{values, by, not_finite()});
     } else {
-      for_each(count, divided<1, T>{values, values, by, not_finite()});
+      for_each(count, divided<1, T>{values, by, not_finite()});
     }
   }
   bool all_finite() {

@@ -103,9 +103,7 @@ class filter_copies {
  public:
   // The weight as it was in begin_pass, or is, where it is here for the first time.
   const Real* weight(cudaStream_t stream, const filter_shape& shape, const Scalar* original) {
-    for (copy<const Scalar>& known : weights_) {
-      if (known.original == original && known.shape == shape) return known.memory.data();
-    }
+    if (const auto* known = find(weights_, shape, original)) return known->memory.data();
     copy<const Scalar>& added = add(weights_, shape, original);
     filter_list<Scalar, Real> list;
     list.add(original, added.memory.data(), shape);
@@ -114,12 +112,10 @@ class filter_copies {
   }
   // Where to leave the gradient by a weight: finish_gradients brings it to `original`.
   Real* gradient(const filter_shape& shape, Scalar* original) {
-    for (copy<Scalar>& known : gradients_) {
-      if (known.original != original || known.shape != shape) continue;
-      known.to_finish = true;
-      return known.memory.data();
-    }
-    return add(gradients_, shape, original).memory.data();
+    copy<Scalar>* known = find(gradients_, shape, original);
+    copy<Scalar>& wanted = known ? *known : add(gradients_, shape, original);
+    wanted.to_finish = true;
+    return wanted.memory.data();
   }
 
   // Weights may be others than before.
@@ -144,9 +140,15 @@ class filter_copies {
     Original* original;
     filter_shape shape;
     device_storage<Real> memory;
-    bool to_finish = true;  // of a gradient
+    bool to_finish = false;  // of a gradient
   };
 
+  template <class Original>
+  static copy<Original>* find(std::vector<copy<Original>>& copies, const filter_shape& shape, Original* original) {
+    const auto is_it = [&](const copy<Original>& c) { return c.original == original && c.shape == shape; };
+    const auto found = std::find_if(copies.begin(), copies.end(), is_it);
+    return found == copies.end() ? nullptr : &*found;
+  }
   template <class Original>
   static copy<Original>& add(std::vector<copy<Original>>& copies, const filter_shape& shape, Original* original) {
     copy<Original> added{original, shape, {}};

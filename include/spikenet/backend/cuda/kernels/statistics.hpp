@@ -174,10 +174,10 @@ struct added {
 };
 
 // Values divided by a number on the device, so many at once; and noted, as note_not_finite does, where they are then not
-// finite. all: the address that is noted.
+// finite.
 template <std::size_t Width, class T>
 struct divided {
-  T *values, *all;
+  T* values;
   const double* by;
   unsigned long long* where;
   __device__ void operator()(std::size_t group) const {
@@ -190,7 +190,7 @@ struct divided {
       finite = finite && std::isfinite(own[lane]);
     }
     store(own, values + group * Width);
-    if (!finite) atomicCAS(where, 0ull, reinterpret_cast<unsigned long long>(all));
+    if (!finite) atomicCAS(where, 0ull, reinterpret_cast<unsigned long long>(values));
   }
 };
 
