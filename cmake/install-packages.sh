@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs the system packages that are missing, and says which and why. Silent when nothing is missing.
 #
-#   cmake/install-packages.sh GROUP...      GROUP: build, examples, tests, benchmarks, cuda
+#   cmake/install-packages.sh GROUP...      GROUP: build, examples, tests, tests-all, benchmarks, cuda
 #
 # cuda is for machines that have a CUDA toolkit, and does nothing elsewhere: the headers of cudnn-frontend, which no
 # distribution has, by pip into build/cudnn-frontend, where CMake looks. Nothing else needs them.
@@ -47,12 +47,25 @@ has_clang_sanitizers() {
   return "$status"
 }
 
+has_libcxx() {
+  local out status=0
+  out=$(mktemp)
+  printf '#include <string>\nint main() {}\n' | clang++ -x c++ -stdlib=libc++ -o "$out" - || status=$?
+  rm -f "$out"
+  return "$status"
+}
+
 has_qemu_aarch64() { command -v qemu-aarch64 || command -v qemu-aarch64-static; }
 
 has_arm_library() { printf '#include <array>\n#include <cstdlib>\n' | arm-none-eabi-g++ -std=c++17 -x c++ -E -; }
 
 # As the tests look for it: tests/interop/CMakeLists.txt.
 has_pytorch() { python3 -c 'import torch' || /usr/bin/python3 -c 'import torch'; }
+
+# Beside the Python that has PyTorch: tests/interop/install.sh.
+has_venv() {
+  if python3 -c 'import torch'; then python3 -c 'import ensurepip'; else /usr/bin/python3 -c 'import ensurepip'; fi
+}
 
 # As cmake/FindCUDNN.cmake looks for it.
 cudnn_frontend=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)/build/cudnn-frontend
@@ -70,7 +83,7 @@ install_cudnn_frontend() {
 }
 
 if [ $# -eq 0 ]; then
-  echo "usage: $0 GROUP...   (build, examples, tests, benchmarks, cuda)" >&2
+  echo "usage: $0 GROUP...   (build, examples, tests, tests-all, benchmarks, cuda)" >&2
   exit 2
 fi
 for group in "$@"; do
@@ -91,15 +104,20 @@ for group in "$@"; do
       need libcairo2-dev "cairo, draws the charts" has_one_header cairo/cairo-svg.h cairo-svg.h
       ;;
     tests)
-      need g++ "the compiler that everything is tested with" has_command g++
+      need g++ "the compiler that everything is tested with" has_command "${compiler[0]}"
       need catch2 "Catch2, the test framework" has_one_header catch2/catch.hpp catch2/catch_all.hpp
-      need clang "the second compiler that the tests are built with" has_command clang++
-      need libclang-rt-dev "the address and undefined-behaviour sanitizers of clang" has_clang_sanitizers
       need zlib1g-dev "zlib, reads the gzipped data files" has_header zlib.h
       need nlohmann-json3-dev "JSON, the header of safetensors files" has_header nlohmann/json.hpp
       need libpng-dev "libpng, the images in event files" has_header png.h
       need libssl-dev "OpenSSL, the check sums of checkpoints" has_header openssl/evp.h
       need libhdf5-dev "HDF5, the layer below .nir files" has_hdf5
+      ;;
+    tests-all)
+      need g++ "the compiler that everything is tested with" has_command g++
+      need clang "the second compiler that the tests are built with" has_command clang++
+      need libclang-rt-dev "the address and undefined-behaviour sanitizers of clang" has_clang_sanitizers
+      need libc++-dev "the second standard library that the headers are compiled with" has_libcxx
+      need libc++abi-dev "what that library is linked with" has_libcxx
       if [ "$(uname -m)" = x86_64 ]; then
         need g++-aarch64-linux-gnu "the compiler for the tests on NEON" has_command aarch64-linux-gnu-g++
         need qemu-user "the emulator that runs the tests on NEON" has_qemu_aarch64
@@ -108,6 +126,7 @@ for group in "$@"; do
       need libstdc++-arm-none-eabi-newlib "the standard library of that compiler" has_arm_library
       need qemu-system-arm "the emulator that runs the tests on a Cortex-M" has_command qemu-system-arm
       need python3-torch "PyTorch, which the network is compared with" has_pytorch
+      need python3-venv "holds the Python packages that the network is compared with" has_venv
       ;;
     benchmarks)
       need libbenchmark-dev "Google Benchmark" has_header benchmark/benchmark.h
@@ -117,7 +136,7 @@ for group in "$@"; do
       install_cudnn_frontend
       ;;
     *)
-      echo "$0: no group \"$group\"; the groups are build, examples, tests, benchmarks, cuda" >&2
+      echo "$0: no group \"$group\"; the groups are build, examples, tests, tests-all, benchmarks, cuda" >&2
       exit 2
       ;;
   esac
