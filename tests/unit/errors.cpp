@@ -119,7 +119,9 @@ TEST_CASE("a tdBN refuses to be trained on a batch that leaves it one value per 
                                 named<"layer1", sequence<conv2d<2, 4, padding<0>>, named<"bn1", tdbn<>>>>, lif<>, flatten,
                                 linear<3>>;
   const auto check = []<class Network>(Network net, const std::string& layer) {
-    const auto message = says(layer + ": ") && says("only 1 value per channel here; at least 2 are needed");
+    const auto message = says(layer +
+                              ": batch normalisation cannot be trained on a batch of 1 image, which has only 1 value per "
+                              "channel here; at least 2 are needed");
     check_refused<argument_error>(
         net, [](Network& n) { n.train_step(images_of(1), labels_type{0}, adam{}); }, message);
     check_refused<argument_error>(
