@@ -2,7 +2,9 @@
 # starts with:
 #   // expect: REGEX     it does not compile, and REGEX (CMake's kind) matches in the first 15 lines of the output;
 #                        there may be several, and all must match
+#   // errors: N         besides, the output has N lines with "error:", "fatal error:" among them
 #   // expect-success    it compiles
+#   // options: ...      in either case, it is compiled with these options, too
 cmake_minimum_required(VERSION 3.25)
 set(lines_to_read 15)
 
@@ -23,6 +25,8 @@ endmacro()
 file(READ ${SOURCE} source_text)
 set(patterns 0)
 set(expect_success FALSE)
+set(errors "")
+set(options "")
 next_line(source_text line)
 while(line MATCHES "^//")
   if(line MATCHES "^// expect: (.+)$")
@@ -30,6 +34,10 @@ while(line MATCHES "^//")
     set(pattern_${patterns} "${CMAKE_MATCH_1}")
   elseif(line STREQUAL "// expect-success")
     set(expect_success TRUE)
+  elseif(line MATCHES "^// errors: ([0-9]+)$")
+    set(errors ${CMAKE_MATCH_1})
+  elseif(line MATCHES "^// options: (.+)$")
+    separate_arguments(options UNIX_COMMAND "${CMAKE_MATCH_1}")
   elseif(line MATCHES "^// *expect")
     message(FATAL_ERROR "${SOURCE}: \"${line}\" is neither \"// expect: REGEX\" nor \"// expect-success\".")
   endif()
@@ -42,7 +50,7 @@ endif()
 list(TRANSFORM INCLUDE_DIRS PREPEND -I)
 set(ENV{LC_ALL} C)  # messages in English
 execute_process(
-  COMMAND ${COMPILER} -std=c++20 -fsyntax-only -fdiagnostics-color=never ${INCLUDE_DIRS} ${SOURCE}
+  COMMAND ${COMPILER} -std=c++20 -fsyntax-only -fdiagnostics-color=never ${INCLUDE_DIRS} ${options} ${SOURCE}
   RESULT_VARIABLE result
   OUTPUT_VARIABLE output
   ERROR_VARIABLE output)
@@ -56,6 +64,12 @@ if(expect_success)
 endif()
 if(result EQUAL 0)
   message(FATAL_ERROR "${SOURCE} should not compile, but does.")
+endif()
+string(REGEX MATCHALL "error:" error_lines "${output}")
+list(LENGTH error_lines count)
+if(NOT errors STREQUAL "" AND NOT count EQUAL errors)
+  message(NOTICE "${output}")
+  message(SEND_ERROR "${SOURCE}: there are ${count} errors, not ${errors}.")
 endif()
 
 set(head "")

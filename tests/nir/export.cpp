@@ -121,5 +121,7 @@ TEST_CASE("what NIR cannot say is not exported", "[nir]") {
   network<cpu<float>, timesteps<2>, image<1, 2, 2>, flatten, linear<2>, named<"spike", lif<soft_reset>>> soft{seed{1}};
   CHECK_THROWS_MATCHES(nir::to_graph(soft), argument_error, says("\"spike\"") && says("resets by subtraction"));
   network<cpu<float>, timesteps<2>, image<1, 2, 2>, flatten, linear<2>, lif<>> hard{seed{1}};
-  CHECK_THROWS_MATCHES(nir::to_graph(hard, 0), argument_error, says("dt must be positive"));
+  CHECK_THROWS_MATCHES(nir::to_graph(hard, 0), argument_error, says("must be positive and finite, but dt is 0"));
+  CHECK_THROWS_MATCHES(nir::to_graph(hard, -1e-9), argument_error, says("but dt is -1e-09"));
+  CHECK_THROWS_MATCHES(nir::to_graph(hard, 1e-310), argument_error, says("but dt is 1e-310"));
 }

@@ -184,6 +184,12 @@ TEST_CASE("a graph that makes no sense is refused", "[nir]") {
   CHECK_THROWS_MATCHES(nir::bytes(g), argument_error,
                        says("node \"linear\" has a weight with a value that is not finite"));
   g = one_of_each();
+  nir::array& weight = std::get<nir::linear>(g.nodes.at("linear")).weight;
+  weight.values[1] = 1e39;
+  CHECK_THROWS_MATCHES(nir::bytes(g), argument_error, says("not finite in the precision it is stored in"));
+  weight.stored = nir::precision::f64;
+  CHECK_NOTHROW(nir::bytes(g));
+  g = one_of_each();
   std::get<nir::conv2d>(g.nodes.at("conv")).weight = ones({2, 1, 11, 3});
   CHECK_THROWS_MATCHES(nir::bytes(g), argument_error, says("window of 11, larger than its input of 8 with padding 1"));
   g = one_of_each();

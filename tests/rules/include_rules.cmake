@@ -34,6 +34,8 @@ set(allowed_nir/file.hpp io hdf5)
 set(allowed_cuda_device.hpp cuda)
 # And those that include more where it is there, and do without where it is not (__has_include).
 set(optional_core/buffer.hpp posix)
+# This one ends the compilation of C++17 and earlier by a file that does not exist.
+set(optional_core/compiler.hpp other)
 # include/spikenet/*.hpp, the headers that users include: any folder; cuda.cuh alone the CUDA backend.
 set(allowed_entry core neuron backend backend/cpu layer network training data io inference nir)
 set(allowed_cuda.cuh backend/cuda backend/cuda/cudnn backend/cuda/cublas cuda)
@@ -173,6 +175,21 @@ function(reach entry variable)
   set(${variable} ${seen} PARENT_SCOPE)
   set(violations "${violations}" PARENT_SCOPE)
 endfunction()
+
+# Every header leads to the #error for C++17 and earlier.
+function(leads_to_compiler header variable)
+  reach(${header} reached)  # what it finds missing stays in this function: reports are for the lists below
+  set(${variable} FALSE PARENT_SCOPE)
+  if(core/compiler.hpp IN_LIST reached)
+    set(${variable} TRUE PARENT_SCOPE)
+  endif()
+endfunction()
+foreach(header IN LISTS headers)
+  leads_to_compiler(${header} leads)
+  if(NOT leads)
+    violation("include/spikenet/${header} does not lead to core/compiler.hpp, which says that C++20 is needed")
+  endif()
+endforeach()
 
 foreach(entry IN LISTS plain_headers)
   reach(${entry} reached)

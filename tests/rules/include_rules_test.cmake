@@ -3,23 +3,28 @@
 cmake_minimum_required(VERSION 3.25)
 
 # check(<file> <include line> <regex>): a small tree that keeps the rules, plus one include line in one file. What the
-# rules say must match; an empty regex: they must accept it.
+# rules say must match; an empty regex: they must accept it. A new header leads to core/compiler.hpp besides, unless the
+# line is empty.
 function(check file line regex)
   file(REMOVE_RECURSE ${SCRATCH})
   set(include ${SCRATCH}/include/spikenet)
-  file(WRITE ${include}/core/error.hpp "#pragma once\n#include <stdexcept>\n")
+  file(WRITE ${include}/core/compiler.hpp "#pragma once\n")
+  file(WRITE ${include}/core/error.hpp "#pragma once\n#include <stdexcept>\n#include \"spikenet/core/compiler.hpp\"\n")
   file(WRITE ${include}/backend/backend.hpp "#include \"spikenet/core/error.hpp\"\n")
   file(WRITE ${include}/backend/cpu/cpu.hpp "#include <Eigen/Core>\n#include \"spikenet/backend/backend.hpp\"\n")
   file(WRITE ${include}/layer/linear.hpp "  #  include <spikenet/core/error.hpp>  // as [users] write; it\n")
   file(WRITE ${include}/network/network.hpp "#include \"../layer/linear.hpp\"\n")
-  file(WRITE ${include}/data/idx.hpp "#include <zlib.h>\n")
-  file(WRITE ${include}/io/file.hpp "#include <nlohmann/json.hpp>\n#include <unistd.h>\n")
+  file(WRITE ${include}/data/idx.hpp "#include <zlib.h>\n#include \"spikenet/core/error.hpp\"\n")
+  file(WRITE ${include}/io/file.hpp "#include <nlohmann/json.hpp>\n#include <unistd.h>\n#include \"spikenet/core/error.hpp\"\n")
   file(WRITE ${include}/spikenet.hpp "#include \"spikenet/network/network.hpp\"\n#include <spikenet/dsrn.hpp>\n")
   file(WRITE ${include}/dsrn.hpp "#include \"spikenet/backend/cpu/cpu.hpp\"\n")
   file(WRITE ${include}/inference/inference.hpp "#include <array>\n#include \"spikenet/core/shape.hpp\"\n")
-  file(WRITE ${include}/core/shape.hpp "#include <cstddef>\n")
+  file(WRITE ${include}/core/shape.hpp "#include <cstddef>\n#include \"spikenet/core/compiler.hpp\"\n")
   file(WRITE ${include}/inference/fold.hpp "#include <vector>\n#include \"spikenet/network/network.hpp\"\n")
   file(WRITE ${SCRATCH}/examples/mnist/main.cpp "#include <CLI/CLI.hpp>\n#include <spikenet/dsrn.hpp>\n")
+  if(line AND NOT EXISTS ${SCRATCH}/${file} AND file MATCHES "^include")
+    file(WRITE ${SCRATCH}/${file} "#include \"spikenet/core/compiler.hpp\"\n")
+  endif()
   file(APPEND ${SCRATCH}/${file} "${line}\n")
   execute_process(
     COMMAND ${CMAKE_COMMAND} -D ROOT=${SCRATCH} -P ${CMAKE_CURRENT_LIST_DIR}/../rules/include_rules.cmake
@@ -38,6 +43,7 @@ set(dir include/spikenet)
 check(${dir}/core/error.hpp "#include <string_view>" "")
 check(${dir}/core/random.hpp "#include \"spikenet/core/error.hpp\"" "")
 check(${dir}/core/error.hpp "#include \"spikenet/core/missing.hpp\"" "core/missing.hpp does not exist")
+check(${dir}/core/bare.hpp "" "core/bare.hpp does not lead to core/compiler.hpp")
 check(${dir}/core/error.hpp "#include <Eigen/Core>" "core/error.hpp includes <Eigen/Core>")
 check(${dir}/core/error.hpp "#include \"spikenet/layer/linear.hpp\"" "core must not include layer")
 check(${dir}/core/error.hpp "#include <unistd.h>" "core must not include posix")

@@ -97,7 +97,13 @@ TEST_CASE("clipping refuses norms that make no sense", "[clip_gradients]") {
   compute(net);
   const auto before = test::gradients(net);
   for (const double norm : {0.0, -1.0, test::nan<double>, std::numeric_limits<double>::infinity()})
-    CHECK_THROWS_MATCHES(clip_gradients(net, norm), argument_error, says("max_norm"));
+    CHECK_THROWS_MATCHES(clip_gradients(net, norm), argument_error, says("max_norm must be positive and finite, not "));
+  small<float> in_float{seed{1}};
+  compute(in_float);
+  CHECK_THROWS_MATCHES(clip_gradients(in_float, 1e-50), argument_error, says("not 1e-50, which is 0 in 32 bits"));
+  CHECK_NOTHROW(clip_gradients(in_float, std::numeric_limits<double>::max()));  // never clips
+  CHECK_NOTHROW(clip_gradients(net, 1e-50));
+  compute(net);
   CHECK(test::identical(test::gradients(net), before));
   for (double& g : net.gradients()) g = 1e200;
   CHECK_THROWS_MATCHES(clip_gradients(net, 1.0), numeric_error, says("norm of the gradients"));

@@ -64,6 +64,8 @@ TEST_CASE("a subset refuses indices that do not exist and data sets that do not 
   CHECK_THROWS_AS((subset{data, {0, 5}}), argument_error);
   CHECK_THROWS_WITH((subset{data, {0, 5}}), "Image 5 was asked of a data set of 5 images.");
 
+  const image_dataset three{.channels = 1, .height = 2, .width = 2, .pixels = {1, 2, 3}, .labels = {0}};
+  CHECK_THROWS_WITH(subset{three}, "The data set has 1 labels, but 3 pixels, where that many images of 1x2x2 have 4.");
   SECTION("a label too many") { data.labels.push_back(0); }
   SECTION("a pixel too many") { data.pixels.push_back(0); }
   SECTION("an image too many") { data.pixels.resize(36); }

@@ -131,7 +131,7 @@ TEST_CASE("what is not a probability is refused", "[data][transform]") {
   for (const double p : {-0.1, 1.1, std::numeric_limits<double>::infinity(), std::nan("")})
     CHECK_THROWS_AS(horizontal_flip{.probability = p}(image, small, random), argument_error);
   CHECK_THROWS_WITH(horizontal_flip{.probability = 1.5}(image, small, random),
-                    "horizontal_flip: 1.500000 is not a probability.");
+                    "horizontal_flip: 1.5 is not a probability.");
 }
 
 TEST_CASE("transforms are applied one after another on one stream", "[data][transform]") {
@@ -196,9 +196,19 @@ TEST_CASE("normalise refuses what would not give finite numbers", "[data][transf
   CHECK_THROWS_AS((normalise{.mean = {0}, .stddev = {1, 1}}.check(1)), argument_error);
   CHECK_THROWS_AS((normalise{.mean = {}, .stddev = {1}}.check(1)), argument_error);
   CHECK_THROWS_WITH((normalise{.mean = {0}, .stddev = {0.0}}.check(1)),
-                    "normalise: the standard deviation 0.000000 is not positive and finite.");
+                    "normalise: the standard deviation 0 is not positive and finite.");
   CHECK_THROWS_WITH((normalise{.mean = {0, 1}, .stddev = {1}}.check(3)),
-                    "normalise: there are 2 values for 3 channel(s).");
+                    "normalise: there are 2 means, where images of 3 channel(s) need 1 or one for each.");
+  CHECK_THROWS_WITH((normalise{.mean = {0}, .stddev = {1, 1}}.check(3)),
+                    "normalise: there are 2 standard deviations, where images of 3 channel(s) need 1 or one for each.");
+  // Numbers that a float cannot hold, or not apart.
+  for (const normalise& n : {normalise{.mean = {0}, .stddev = {1e-200}}, normalise{.mean = {0}, .stddev = {1e50}},
+                             normalise{.mean = {1e9}, .stddev = {1}}}) {
+    CHECK_NOTHROW(n.check(1));
+    CHECK_THROWS_WITH(n.check<float>(1), Catch::Matchers::StartsWith("normalise: the mean and standard deviation of "
+                                                                     "channel 0 turn the bytes 0 and 255 into "));
+  }
+  CHECK_THROWS_AS((normalise{.mean = {0}, .stddev = {1e-310}}.check(1)), argument_error);
 }
 
 TEST_CASE("normalise::of measures each channel over the images of a subset", "[data][transform]") {

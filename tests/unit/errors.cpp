@@ -5,6 +5,7 @@
 #include <limits>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "catch.hpp"
@@ -79,7 +80,8 @@ TEST_CASE("a batch must not be empty", "[errors]") {
   check_refused<argument_error>(
       net, [](net_t& n) { n.evaluate({}); }, message);
   check_refused<argument_error>(
-      net, [](net_t& n) { n.train_step(images_of(1), {}, adam{}); }, message);
+      net, [](net_t& n) { n.train_step(images_of(1), {}, adam{}); },
+      says("batch is empty: there are no labels, and 16 values of images"));
 }
 
 TEST_CASE("there must be an image for every label, whole images only", "[errors]") {
@@ -92,15 +94,45 @@ TEST_CASE("there must be an image for every label, whole images only", "[errors]
     check_refused<argument_error>(
         net, [&](net_t& n) { n.test_step(values(given), four); }, message);
   }
-  check_refused<argument_error>(
-      net, [](net_t& n) { n.evaluate(values(63)); }, says("but 63 were given"));
-  check_refused<argument_error>(
-      net, [](net_t& n) { n.evaluate(values(15)); }, says("batch is empty"));
+  const auto refuses_images = [](auto& own, std::size_t given, const std::string& message) {
+    check_refused<argument_error>(
+        own, [&](auto& n) { n.evaluate(values(given)); }, says(message));
+    check_refused<argument_error>(
+        own, [&](auto& n) { n.recalibrate(values(given), 1); }, says(message));
+  };
+  refuses_images(net, 63, "3 images of 1x4x4 are 48 values, but 63 were given");
+  refuses_images(net, 15, "1 image of 1x4x4 is 16 values, but 15 were given");
+  refuses_images(net, 4, "1 image of 1x4x4 is 16 values, but 4 were given");  // 2x2
+  refuses_images(net, 0, "the batch is empty");
 
   moving of_frames = trained_network<moving>();
   check_refused<argument_error>(
       of_frames, [](moving& n) { n.train_step(images_of(4), four, adam{}); },
       says("4 images of 1x4x4 at 2 timesteps are 128 values, but 64 were given"));
+  refuses_images(of_frames, 16, "1 image of 1x4x4 at 2 timesteps is 32 values, but 16 were given");  // one frame
+}
+
+TEST_CASE("a tdBN refuses to be trained on a batch that leaves it one value per channel", "[errors]") {
+  using of_vectors = network<cpu<double>, timesteps<2>, image<1, 4, 4>, flatten, named<"fc1", linear<4>>,
+                             named<"bn1", tdbn<>>, lif<>, linear<3>>;
+  using of_small_maps = network<cpu<double, one_by_one>, timesteps<2>, image<1, 4, 4>,
+                                named<"layer1", sequence<conv2d<2, 4, padding<0>>, named<"bn1", tdbn<>>>>, lif<>, flatten,
+                                linear<3>>;
+  const auto check = []<class Network>(Network net, const std::string& layer) {
+    const auto message = says(layer +
+                              ": batch normalisation cannot be trained on a batch of 1 image, which has only 1 value per "
+                              "channel here; at least 2 are needed");
+    check_refused<argument_error>(
+        net, [](Network& n) { n.train_step(images_of(1), labels_type{0}, adam{}); }, message);
+    check_refused<argument_error>(
+        net, [](Network& n) { n.queue_step(images_of(1), labels_type{0}, adam{}); }, message);
+    check_refused<argument_error>(
+        net, [](Network& n) { n.recalibrate(images_of(1), 1); }, message);
+    CHECK_NOTHROW(net.evaluate(images_of(1)));
+    CHECK_NOTHROW(net.train_step(images_of(4), four, adam{}));
+  };
+  check(of_vectors{seed{1}}, "bn1");
+  check(of_small_maps{seed{1}}, "layer1.bn1");
 }
 
 TEST_CASE("a label must be one of the classes", "[errors]") {
@@ -198,19 +230,80 @@ TEST_CASE("the values of a neuron must be in their ranges", "[errors]") {
   const auto refuses = [](const neuron& neurons, const std::string& message) {
     CHECK_THROWS_MATCHES(moving(seed{}, neurons), argument_error, says(message));
   };
-  for (const double bad : {0.0, -0.5, not_a_number, infinity}) {
+  using bad_value = std::pair<double, std::string>;
+  for (const auto& [bad, text] :
+       {bad_value{0.0, "0"}, bad_value{-1e-9, "-1e-09"}, bad_value{not_a_number, "nan"}, bad_value{infinity, "inf"}}) {
     CAPTURE(bad);
-    refuses({.threshold = bad}, "the threshold must be positive and finite, not " + std::to_string(bad));
-    refuses({.surrogate = {.half_width = bad, .height = 1}},
-            "half width must be positive and finite, not " + std::to_string(bad));
-    refuses({.surrogate = {.half_width = 1, .height = bad}},
-            "height must be positive and finite, not " + std::to_string(bad));
+    refuses({.threshold = bad}, "the threshold must be positive and finite, not " + text);
+    refuses({.surrogate = {.half_width = bad, .height = 1}}, "half width must be positive and finite, not " + text);
+    refuses({.surrogate = {.half_width = 1, .height = bad}}, "height must be positive and finite, not " + text);
   }
-  for (const double bad : {-0.01, 1.01, not_a_number, infinity}) {
-    refuses({.decay = bad}, "the decay must lie in [0, 1], not " + std::to_string(bad));
+  for (const auto& [bad, text] : {bad_value{-0.01, "-0.01"}, bad_value{1.0000001, "1.0000001"},
+                                  bad_value{not_a_number, "nan"}, bad_value{infinity, "inf"}}) {
+    refuses({.decay = bad}, "the decay must lie in [0, 1], not " + text);
   }
   CHECK_NOTHROW(moving(seed{}, neuron{.decay = 0}));
   CHECK_NOTHROW(moving(seed{}, neuron{.decay = 1}));
+}
+
+TEST_CASE("values must be in their ranges as the network holds them", "[errors]") {
+  using in_float = network<cpu<float>, timesteps<2>, image<1, 4, 4>, flatten, linear<3>, lif<>>;
+  using bad_value = std::pair<double, std::string>;
+  for (const auto& [bad, text] :
+       {bad_value{1e39, "not 1e+39, which is inf in 32 bits"}, bad_value{1e-50, "not 1e-50, which is 0 in 32 bits"}}) {
+    for (const neuron& n : {neuron{.threshold = bad}, neuron{.surrogate = {.half_width = bad, .height = 1}},
+                            neuron{.surrogate = {.half_width = 1, .height = bad}}}) {
+      CHECK_THROWS_MATCHES(in_float(seed{}, n), argument_error, says("must be positive and finite, " + text));
+      CHECK_NOTHROW(moving(seed{}, n));
+    }
+  }
+
+  in_float net{seed{1}};
+  const std::vector<float> images(4 * 16, 1.0f);
+  const auto refuses = [&](const auto& optimizer, const std::string& message) {
+    check_refused<argument_error>(
+        net, [&](in_float& n) { n.train_step(images, four, optimizer); }, says(message));
+    check_refused<argument_error>(
+        net, [&](in_float& n) { n.queue_step(images, four, optimizer); }, says(message));
+    check_refused<argument_error>(
+        net, [&](in_float& n) { n.update(optimizer); }, says(message));
+    CHECK_NOTHROW(optimizer.validate());
+  };
+  const std::string is_infinite = " must be finite and not negative, not 1e+39, which is inf in 32 bits",
+                    is_one = " must lie in [0, 1), not 0.999999999, which is 1 in 32 bits";
+  refuses(adam{.learning_rate = 1e39}, "learning_rate" + is_infinite);
+  refuses(adam{.learning_rate = 1e38}, "learning_rate / (1 - beta1) must be finite");
+  refuses(adam{.beta1 = 0.999999999}, "beta1" + is_one);
+  refuses(adam{.beta2 = 0.999999999}, "beta2" + is_one);
+  refuses(adam{.epsilon = 1e-50}, "epsilon other than 0 must be positive and finite, not 1e-50, which is 0 in 32 bits");
+  refuses(adam{.weight_decay = 1e39}, "weight_decay" + is_infinite);
+  refuses(sgd{.learning_rate = 1e39}, "learning_rate" + is_infinite);
+  refuses(sgd{.momentum = 0.999999999}, "momentum" + is_one);
+  refuses(sgd{.weight_decay = 1e39}, "weight_decay" + is_infinite);
+  // The end of a schedule may leave a rate of 0.
+  CHECK_NOTHROW(net.train_step(images, four, adam{.learning_rate = 1e-50}));
+}
+
+// An optimizer that knows of no precision.
+struct halving {
+  static constexpr std::size_t moments = 0;
+  double factor = 0.5;
+  void validate() const {
+    if (factor != 0.5) throw argument_error("halving: the factor is " + std::to_string(factor));
+  }
+  template <class Backend, class Scalar>
+  void operator()(Backend& backend, const optimizer_step<Scalar>& step) const {
+    backend.for_each(step.count, [=](std::size_t i) { step.values[i] /= 2; });
+  }
+};
+
+TEST_CASE("an optimizer of one's own checks itself", "[errors]") {
+  net_t net = trained_network();
+  check_refused<argument_error>(
+      net, [](net_t& n) { n.train_step(images_of(4), four, halving{.factor = 2}); }, says("halving: the factor is"));
+  const double before = test::tensor_of(net, "fc.bias")[0];
+  net.train_step(images_of(4), four, halving{});
+  CHECK(test::tensor_of(net, "fc.bias")[0] == before / 2);
 }
 
 TEST_CASE("the values of an optimizer must be in their ranges", "[errors]") {

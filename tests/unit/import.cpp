@@ -272,5 +272,13 @@ TEST_CASE("LIFNode's neurons fire when they do, also at the threshold itself", "
   if (tau == 2) CHECK(ties > 5);
 
   CHECK_THROWS_MATCHES(lif_node{.tau = 0.5}.neurons<float>(), argument_error, says("tau must be at least 1"));
-  CHECK_THROWS_MATCHES(lif_node{.threshold = -1}.neurons<float>(), argument_error, says("threshold must be positive"));
+  CHECK_THROWS_MATCHES(lif_node{.threshold = -1}.neurons<float>(), argument_error,
+                       says("LIFNode: the threshold must be positive and finite, not -1"));
+  CHECK_THROWS_MATCHES(lif_node{.threshold = 1e39}.neurons<float>(), argument_error,
+                       says("the threshold must be positive and finite, not 1e+39, which is inf in 32 bits"));
+  CHECK_THROWS_MATCHES(lif_node{.threshold = 1e-50}.neurons<float>(), argument_error,
+                       says("the threshold must be positive and finite, not 1e-50, which is 0 in 32 bits"));
+  CHECK_THROWS_MATCHES((lif_node{.tau = 10, .threshold = 1e38}.neurons<float>()), argument_error,
+                       says("tau times the threshold must be positive and finite, not 1e+39"));
+  CHECK_NOTHROW(lif_node{.threshold = 1e39}.neurons<double>());
 }

@@ -125,6 +125,28 @@ TEST_CASE("a network with a value that is not finite cannot be folded", "[infere
                     "3.bn1.running_var: a value is not finite, so it cannot be folded");
 }
 
+TEST_CASE("what the numbers of an inference cannot hold is refused", "[inference]") {
+  using net_t = network<cpu<double>, timesteps<2>, image<1, 3, 3>, named<"conv1", conv2d<2, 3, with_bias>>,
+                        named<"bn1", tdbn<>>, lif<>, flatten, named<"fc", linear<2>>>;
+  using in_float = inference<net_t::architecture, float>;
+  using in_double = inference<net_t::architecture, double>;
+  for (const double threshold : {1e39, 1e-50}) {
+    const net_t net{seed{1}, {.threshold = threshold}};
+    CHECK_THROWS_MATCHES(fold<in_float>(net), argument_error, says("the threshold must be positive and finite, not 1e"));
+    CHECK_NOTHROW(fold<in_double>(net));
+  }
+  const auto refuses = [](const char* tensor, double value, const char* named) {
+    net_t net{seed{1}};
+    test::tensor_of(net, tensor)[0] = value;
+    CHECK_THROWS_MATCHES(fold<in_float>(net), numeric_error,
+                         says(named) && says(": folded, a value is") && says("which is not finite in 32 bits"));
+    CHECK_NOTHROW(fold<in_double>(net));
+  };
+  refuses("conv1.weight", 1e40, "conv1.weight");
+  refuses("bn1.bias", 1e40, "conv1.weight");
+  refuses("fc.weight", -1e40, "fc.weight");
+}
+
 TEST_CASE("inference in float differs by rounding, or from a neuron at its threshold on", "[inference][parity]") {
   using net_t = network<cpu<float>, timesteps<3>, image<1, 12, 12>, conv2d<16, 3>, tdbn<>, lif<>, basic_block<16>,
                         basic_block<32, stride<2>>, basic_block<32>, global_avg_pool, linear<20>, lif<>, linear<10>>;

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "catch.hpp"
@@ -95,6 +96,24 @@ TEST_CASE("the mean squared error is over classes and batch", "[loss]") {
   CHECK(loss_of<mean_squared_error>(logits, labels, gradient) == Approx(expected).epsilon(1e-14));
   CHECK(test::error(gradient, expected_gradient) < 1e-14);
   check_gradient<mean_squared_error>();
+}
+
+TEST_CASE("a loss refuses sizes that do not fit each other", "[loss]") {
+  const auto refuses = []<class Loss>(Loss loss, std::size_t logits, std::size_t labels, std::size_t gradient,
+                                      const std::string& message) {
+    values given(logits), to(gradient);
+    const std::vector<std::int32_t> of(labels, 0);
+    CHECK_THROWS_MATCHES(loss(classes, std::span<const double>(given), std::span(of), std::span(to)), argument_error,
+                         says(message));
+  };
+  const auto both = [&](auto... arguments) {
+    refuses(softmax_cross_entropy{}, arguments...);
+    refuses(mean_squared_error{}, arguments...);
+  };
+  both(std::size_t{0}, std::size_t{0}, std::size_t{0}, "loss: the batch is empty");
+  const std::string need = "loss: 2 labels of 7 classes need 14 logits and as many gradients, but there are ";
+  both(std::size_t{13}, std::size_t{2}, std::size_t{14}, need + "13 logits and 14 gradients");
+  both(std::size_t{14}, std::size_t{2}, std::size_t{0}, need + "14 logits and 0 gradients");
 }
 
 TEST_CASE("losses in single precision", "[loss]") {

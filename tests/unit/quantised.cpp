@@ -256,6 +256,12 @@ TEST_CASE("what cannot be quantised is refused", "[inference]") {
   CHECK_THROWS_WITH(quantise<model>(net, std::span(black)), "quantise: needs images to calibrate by, which are not all 0");
   CHECK_THROWS_WITH(quantise<model>(net, std::span(bad)), "images: a value is not finite");
   CHECK_THROWS_AS((quantise<of_bytes>(net, normalise{{0.1, 0.2, 0.3}, {1.0}})), argument_error);
+  CHECK_THROWS_WITH(quantise<of_bytes>(net, normalise{{1e4}, {1.0}}),
+                    "quantise: the normalisation turns the bytes of channel 0 into numbers between -10000 and -9999, which "
+                    "are one and the same in 12 bits");
+  const std::vector<double> faint(4, 1e-40);
+  CHECK_THROWS_WITH(quantise<model>(net, std::span(faint)),
+                    "quantise: images whose largest value is 1e-40 have no scale in 32 bits");
   net.for_each_tensor([](const tensor_info&, std::span<double> values) { std::fill(values.begin(), values.end(), 1.0); });
   CHECK_THROWS_WITH(quantise<model>(net, std::span(ones)),
                     "2.weight: so many and so different weights leave less than 4 bits for each, since what they add up "

@@ -133,6 +133,8 @@ TEST_CASE("schedules refuse parameters out of range", "[schedule]") {
     CHECK_THROWS_MATCHES(spikenet::warmup(bad, spikenet::constant{}), argument_error,
                          says("epochs of warm-up must be"));
   }
+  CHECK_THROWS_MATCHES((spikenet::cosine{.epochs = 3, .floor = 1.0000001}(1)), argument_error,
+                       says("floor must be from 0 to 1, but is 1.0000001."));
   CHECK_THROWS_AS(spikenet::cosine{}(0), argument_error);  // the number of epochs has no default
   CHECK_THROWS_AS(spikenet::one_cycle{}(0), argument_error);
 }

@@ -121,12 +121,18 @@ TEST_CASE("tdBN of a vector normalises each feature over timesteps and batch", "
   }
 }
 
-TEST_CASE("tdBN of a single value has variance 0 and stays finite", "[tdbn]") {
-  test::lone_layer<cpu<double>, tdbn<>, signal<shape<2>, 1>> layer{neurons};
-  const values x{3, -2}, y = layer.forward(x);
-  const values gx = layer.backward(x, y, {1, 1});
-  for (const double v : {y[0], y[1], gx[0], gx[1]}) CHECK(std::abs(v) < 1e-12);
-  layer.update_statistics(1);
-  CHECK(layer.parameter(2)[0] == Approx(0.3));
-  CHECK(layer.parameter(3)[0] == Approx(0.9));
+TEST_CASE("tdBN refuses to be trained on a single value per channel", "[tdbn]") {
+  const auto message = says("only 1 value per channel here; at least 2 are needed");
+  test::lone_layer<cpu<double>, tdbn<>, signal<shape<2>, 1>> once{neurons};
+  CHECK_THROWS_MATCHES(once.forward({3, -2}), argument_error, message);
+  CHECK(once.parameter(3)[0] == 1);
+  CHECK(once.forward({3, -2}, false)[0] == Approx(3 * 0.4 / std::sqrt(1 + 1e-5)));  // evaluation may
+  // The same value at 4 timesteps is one value, and of a map of 1 x 1, too; two timesteps of their own are two values.
+  test::lone_layer<cpu<double>, tdbn<>, signal<shape<2>, 1>, 4> repeated{neurons};
+  CHECK_THROWS_MATCHES(repeated.forward({3, -2}), argument_error, message);
+  test::lone_layer<cpu<double>, tdbn<>, signal<shape<2, 1, 1>, 1>, 4> map{neurons};
+  CHECK_THROWS_MATCHES(map.forward({3, -2}), argument_error, message);
+  test::lone_layer<cpu<double>, tdbn<>, signal<shape<2>, 2>> two_steps{neurons};
+  CHECK(two_steps.forward({3, -2, 5, 4})[0] == Approx(-0.4).epsilon(1e-4));
+  CHECK(repeated.forward({3, -2, 5, 4})[0] == Approx(-0.4).epsilon(1e-4));  // and so are two images
 }

@@ -9,6 +9,8 @@
 #include <type_traits>
 #include <vector>
 
+#include "spikenet/core/compiler.hpp"
+
 namespace spikenet {
 
 template <class Backend>

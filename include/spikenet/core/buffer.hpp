@@ -7,6 +7,8 @@
 #include <type_traits>
 #include <utility>
 
+#include "spikenet/core/compiler.hpp"
+
 #if __has_include(<sys/mman.h>)
 #include <sys/mman.h>
 #endif

@@ -1,5 +1,11 @@
-// What compilers call differently.
+// What compilers call differently. Every header of the library reaches this one before it needs C++20.
 #pragma once
+
+// A compiler goes on after an #error, but not after a missing file: the errors that would follow hide the first.
+#if __cplusplus < 202002L
+#error "spikenet needs C++20: compile with -std=c++20, by g++ 12 or clang 14 or later versions"
+#include "the compilation ends here, since spikenet needs C++20"
+#endif
 
 // In front of the declaration of a function for the host and, where a CUDA compiler compiles it, for the device; and
 // between the captures and the parameters of a lambda that a backend's for_each is given:

@@ -6,15 +6,12 @@
 #include <string>
 #include <utility>
 
+#include "spikenet/core/compiler.hpp"
+
 namespace spikenet {
 
 struct error : std::runtime_error {
   using std::runtime_error::runtime_error;
-};
-
-// An argument of a call is out of its range: an empty batch, a label without a class, a negative learning rate.
-struct argument_error : error {
-  using error::error;
 };
 
 // A file is missing, truncated, corrupt, or not what it claims to be. The message starts with its path.
@@ -37,6 +34,11 @@ struct error_of_a_layer : error {
 
  private:
   std::string path_, problem_;
+};
+
+// An argument of a call is out of its range: an empty batch, a label without a class, a negative learning rate.
+struct argument_error : error_of_a_layer<argument_error> {
+  using error_of_a_layer::error_of_a_layer;
 };
 
 // NaN or infinity where a number was expected. The message names the tensor.

@@ -3,6 +3,8 @@
 
 #include <cstddef>
 
+#include "spikenet/core/compiler.hpp"
+
 namespace spikenet {
 
 // Square kernel of size K over [InChannels, Height, Width], zero padding P on each side, stride S, dilation D, and G

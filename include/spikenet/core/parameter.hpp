@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "spikenet/core/compiler.hpp"
+
 namespace spikenet {
 
 // What a layer declares, at compile time.

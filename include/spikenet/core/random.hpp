@@ -13,6 +13,8 @@
 #include <span>
 #include <utility>
 
+#include "spikenet/core/compiler.hpp"
+
 namespace spikenet {
 
 // The seed of an experiment. A type of its own so that `net_t net{spikenet::seed{1}}` says what the number is.

@@ -5,6 +5,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "spikenet/core/compiler.hpp"
+
 namespace spikenet {
 
 // The spikes of eight neighbouring channels: channel c of a pixel is bit c % 8 of its byte c / 8. Every pixel (every

@@ -55,10 +55,11 @@ class subset {
     const bool fits = image_size != 0 && dataset.pixels.size() % image_size == 0 &&
                       dataset.pixels.size() / image_size == dataset.size();
     if (!fits)
-      throw argument_error("The data set has " + std::to_string(dataset.size()) + " labels but " +
-                           std::to_string(dataset.pixels.size()) + " pixels, which is not that many images of " +
+      throw argument_error("The data set has " + std::to_string(dataset.size()) + " labels, but " +
+                           std::to_string(dataset.pixels.size()) + " pixels, where that many images of " +
                            std::to_string(dataset.channels) + "x" + std::to_string(dataset.height) + "x" +
-                           std::to_string(dataset.width) + ".");
+                           std::to_string(dataset.width) + " have " + std::to_string(dataset.size() * image_size) +
+                           ".");
     for (const std::uint32_t index : indices_)
       if (index >= dataset.size())
         throw argument_error("Image " + std::to_string(index) + " was asked of a data set of " +

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <algorithm>
-#include <cmath>
 #include <concepts>
 #include <condition_variable>
 #include <cstddef>
@@ -67,14 +66,11 @@ class batch_loader {
                            " leaves nothing of " + std::to_string(data_.size()) + " images.");
     // There are 256 numbers a pixel can become in each channel.
     const image_shape shape = data_.dataset().shape();
-    options_.normalisation.check(shape.channels);
+    options_.normalisation.check<Scalar>(shape.channels);
     table_.reserve(shape.channels * 256);
     for (std::size_t channel = 0; channel < shape.channels; ++channel)
-      for (unsigned value = 0; value < 256; ++value) {
+      for (unsigned value = 0; value < 256; ++value)
         table_.push_back(static_cast<Scalar>(options_.normalisation(static_cast<std::uint8_t>(value), channel)));
-        if (!std::isfinite(table_.back()))
-          throw argument_error("normalise: pixels become infinite, the standard deviation is too small.");
-      }
     // A black image goes first, so that parameters out of range are reported here rather than in the first epoch.
     std::vector<std::uint8_t> black(shape.size());
     random_stream random{options_.seed};

@@ -16,6 +16,8 @@
 
 #include "spikenet/core/error.hpp"
 #include "spikenet/core/random.hpp"
+#include "spikenet/core/setting.hpp"
+#include "spikenet/core/text.hpp"
 #include "spikenet/data/dataset.hpp"
 
 namespace spikenet {
@@ -82,7 +84,7 @@ struct horizontal_flip {
   // Throws argument_error unless `probability` is in [0, 1].
   void operator()(std::span<std::uint8_t> image, const image_shape& shape, random_stream& random) const {
     if (!(probability >= 0.0 && probability <= 1.0))
-      throw argument_error("horizontal_flip: " + std::to_string(probability) + " is not a probability.");
+      throw argument_error("horizontal_flip: " + detail::text_of(probability) + " is not a probability.");
     if (random.uniform() >= probability) return;
     for (std::size_t row = 0; row < shape.channels * shape.height; ++row) {
       const std::span pixels = image.subspan(row * shape.width, shape.width);
@@ -131,17 +133,28 @@ struct normalise {
     return (value / 255.0 - m) / s;
   }
 
-  // Throws argument_error unless there are one or `channels` finite means and standard deviations, the latter positive.
+  // Throws argument_error unless there are one or `channels` finite means and standard deviations, the latter positive,
+  // that turn the bytes 0 and 255 into two finite numbers as Scalar holds them.
+  template <class Scalar = double>
   void check(std::size_t channels) const {
-    for (const auto* values : {&mean, &stddev})
+    for (const auto& [values, name] : {std::pair{&mean, " means"}, std::pair{&stddev, " standard deviations"}})
       if (values->size() != 1 && values->size() != channels)
-        throw argument_error("normalise: there are " + std::to_string(values->size()) + " values for " +
-                             std::to_string(channels) + " channel(s).");
+        throw argument_error("normalise: there are " + std::to_string(values->size()) + name + ", where images of " +
+                             std::to_string(channels) + " channel(s) need 1 or one for each.");
     for (const double m : mean)
-      if (!std::isfinite(m)) throw argument_error("normalise: the mean " + std::to_string(m) + " is not finite.");
+      if (!std::isfinite(m)) throw argument_error("normalise: the mean " + detail::text_of(m) + " is not finite.");
     for (const double s : stddev)
-      if (!(std::isfinite(s) && s > 0.0))
-        throw argument_error("normalise: the standard deviation " + std::to_string(s) + " is not positive and finite.");
+      if (!detail::is_positive(s))
+        throw argument_error("normalise: the standard deviation " + detail::text_of(s) +
+                             " is not positive and finite.");
+    for (std::size_t channel = 0; channel < channels; ++channel) {
+      const auto black = static_cast<Scalar>((*this)(0, channel)), white = static_cast<Scalar>((*this)(255, channel));
+      if (!(std::isfinite(black) && std::isfinite(white) && black < white))
+        throw argument_error("normalise: the mean and standard deviation of channel " + std::to_string(channel) +
+                             " turn the bytes 0 and 255 into " + detail::text_of(black) + " and " +
+                             detail::text_of(white) + " in " + detail::bits_of<Scalar>() +
+                             ", which are not two finite numbers.");
+    }
   }
 
   // The normalisation that gives these images mean 0 and standard deviation 1 in every channel. Throws argument_error

@@ -18,6 +18,8 @@
 
 #include "spikenet/core/error.hpp"
 #include "spikenet/core/parameter.hpp"
+#include "spikenet/core/setting.hpp"
+#include "spikenet/core/text.hpp"
 #include "spikenet/inference/inference.hpp"
 #include "spikenet/inference/plan.hpp"
 #include "spikenet/layer/tdbn.hpp"
@@ -57,6 +59,16 @@ class network_tensors {
   std::vector<std::string> names_;
   std::vector<std::vector<double>> tensors_;
 };
+
+// Returns the tensor that a message about the numbers of some terms names: the first weight among them. A term without
+// one is a factor of 1.
+constexpr std::size_t first_weight_of(std::span<const term_origin> terms) {
+  for (const term_origin& term : terms) {
+    if (term.weight != nothing) return term.weight;
+    if (term.count > 0) return term.normalisations[0].tensor;
+  }
+  return nothing;
+}
 
 template <class Plan>
 folded_stage fold_stage(const Plan& plan, std::span<const term_origin> origins, const planned_stage& stage,
@@ -122,26 +134,40 @@ void for_each_folded_stage(const Network& net, const network_tensors& tensors, F
 }  // namespace detail
 
 // The parameters of Model, an inference<Network::architecture, float or double, ...>. They are the network's as it is
-// now, and no longer follow it. Throws numeric_error where a weight or a running statistic is not finite.
+// now, and no longer follow it.
+// Throws numeric_error if a weight or a running statistic is not finite, or becomes so once folded and held as Model's
+// numbers; argument_error if the neurons' threshold or decay leave their range as such numbers.
 template <class Model, class Network>
 requires std::is_floating_point_v<typename Model::number_type>
 std::unique_ptr<typename Model::parameters> fold(const Network& net) {
   using architecture = typename Model::architecture;
   using number = typename Model::number_type;
   constexpr const auto& plan = detail::planned<architecture>::plan;
+  constexpr const auto& origins = detail::planned<architecture>::origins;
+  net.neurons().template validate<number>();
+  const detail::network_tensors tensors(net);
   auto made = std::make_unique<typename Model::parameters>();
   detail::for_each_folded_stage<architecture>(
-      net, detail::network_tensors(net), [&](std::size_t index, const detail::folded_stage& folded) {
+      net, tensors, [&](std::size_t index, const detail::folded_stage& folded) {
         const detail::planned_stage& stage = plan.stages[index];
         const std::size_t outputs = folded.biases.size();
-        for (std::size_t o = 0; o < outputs; ++o)
-          made->biases[stage.first_bias + o] = static_cast<number>(folded.biases[o]);
+        const std::span terms = std::span(origins).subspan(stage.first_term, stage.terms);
+        const auto held = [&tensors](double value, std::span<const detail::term_origin> of) {
+          const auto n = static_cast<number>(value);
+          if (!std::isfinite(n)) {
+            throw numeric_error(tensors.name(detail::first_weight_of(of)),
+                                "folded, a value is " + detail::text_of(value) + ", which is not finite in " +
+                                    detail::bits_of<number>());
+          }
+          return n;
+        };
+        for (std::size_t o = 0; o < outputs; ++o) made->biases[stage.first_bias + o] = held(folded.biases[o], terms);
         for (std::size_t i = 0; i < folded.terms.size(); ++i) {
           const detail::planned_term& term = plan.terms[stage.first_term + i];
           const std::vector<double>& weights = folded.terms[i].weights;
           number* const to = (term.diagonal ? made->units.data() : made->weights.data()) + term.first_weight;
           for (std::size_t j = 0; j < weights.size(); ++j)
-            to[j / outputs * stage.row_size + j % outputs] = static_cast<number>(weights[j]);
+            to[j / outputs * stage.row_size + j % outputs] = held(weights[j], terms.subspan(i, 1));
         }
       });
   made->constants = {static_cast<number>(net.neurons().threshold), static_cast<number>(net.neurons().decay)};

@@ -23,6 +23,7 @@
 #include <vector>
 
 #include "spikenet/core/error.hpp"
+#include "spikenet/core/text.hpp"
 #include "spikenet/data/transform.hpp"
 #include "spikenet/inference/fold.hpp"
 #include "spikenet/inference/number.hpp"
@@ -320,8 +321,8 @@ inline constexpr bool takes = std::is_same_v<typename Model::number_type, quanti
 
 // The parameters of Model, an inference<Network::architecture, quantised<float>, ...>. images: any number of those the
 // network was trained with, as it was given them; the range of their values is what Model can tell apart. Throws
-// argument_error where there are none, numeric_error where a value is not finite or integers of 16 bits are too few for
-// a layer.
+// argument_error where there are none, or where their values are beyond the range of float; numeric_error where a value
+// is not finite or integers of 16 bits are too few for a layer.
 //
 // Streams of more timesteps than the network has are safe from overflow as well where its decay is at most 15/16.
 template <class Model, class Network>
@@ -336,6 +337,10 @@ std::unique_ptr<typename Model::parameters> quantise(const Network& net,
   if (largest == 0) throw argument_error("quantise: needs images to calibrate by, which are not all 0");
   constexpr double limit = detail::largest_input;
   const double scale = std::ldexp(1, std::ilogb(limit / largest));
+  if (!std::isnormal(static_cast<float>(scale))) {
+    throw argument_error("quantise: images whose largest value is " + detail::text_of(largest) +
+                         " have no scale in 32 bits");
+  }
   auto made = detail::quantise<Model>(net, {scale, -detail::largest_input, detail::largest_input});
   made->constants.image.scale = static_cast<float>(scale);
   return made;
@@ -347,7 +352,7 @@ std::unique_ptr<typename Model::parameters> quantise(const Network& net,
 template <class Model, class Network>
 requires detail::takes<Model, std::uint8_t>
 std::unique_ptr<typename Model::parameters> quantise(const Network& net, const normalise& normalisation) {
-  normalisation.check(Model::channels);
+  normalisation.check<float>(Model::channels);
   double largest = 0;
   for (std::size_t c = 0; c < Model::channels; ++c)
     largest = std::max({largest, std::abs(normalisation(0, c)), std::abs(normalisation(255, c))});
@@ -358,6 +363,11 @@ std::unique_ptr<typename Model::parameters> quantise(const Network& net, const n
     const double black = normalisation(0, c), one = std::ldexp(scale, image.fraction);
     image.factors[c] = static_cast<std::int32_t>(std::lround(one * (normalisation(255, c) - black) / 255));
     image.offsets[c] = static_cast<std::int32_t>(std::lround(one * black) + (1 << (image.fraction - 1)));
+    if (image(c, 0) == image(c, 255)) {
+      throw argument_error("quantise: the normalisation turns the bytes of channel " + std::to_string(c) +
+                           " into numbers between " + detail::text_of(black) + " and " +
+                           detail::text_of(normalisation(255, c)) + ", which are one and the same in 12 bits");
+    }
   }
   return made;
 }

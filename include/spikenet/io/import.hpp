@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <optional>
 #include <spikenet/core/error.hpp>
+#include <spikenet/core/setting.hpp>
 #include <spikenet/io/safetensors.hpp>
 #include <spikenet/io/state_dict.hpp>
 #include <spikenet/neuron/lif.hpp>
@@ -87,12 +88,16 @@ struct lif_node {
   // Throws argument_error unless tau >= 1 and the threshold is positive and finite.
   template <class Scalar>
   neuron neurons() const {
-    if (!(tau >= 1) || !std::isfinite(tau))
-      throw argument_error("LIFNode: tau must be at least 1 and finite, not " + std::to_string(tau) + ".");
+    using namespace detail;
+    require_setting<double>([](double t) { return t >= 1 && std::isfinite(t); },
+                            "LIFNode: tau must be at least 1 and finite", tau);
+    require_setting<Scalar>(is_positive, "LIFNode: the threshold must be positive and finite", threshold);
+    const double scaled = decay_input ? tau * threshold : threshold;
+    require_setting<Scalar>(is_positive, "LIFNode: tau times the threshold must be positive and finite", scaled);
     neuron made;
     made.decay = 1 - 1 / tau;
-    made.threshold = std::nextafter(static_cast<Scalar>(decay_input ? tau * threshold : threshold), Scalar{0});
-    made.validate();
+    made.threshold = std::nextafter(static_cast<Scalar>(scaled), Scalar{0});
+    made.validate<Scalar>();
     return made;
   }
 };

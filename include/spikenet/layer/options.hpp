@@ -4,6 +4,8 @@
 #include <concepts>
 #include <cstddef>
 
+#include "spikenet/core/compiler.hpp"
+
 namespace spikenet {
 
 template <std::size_t N>

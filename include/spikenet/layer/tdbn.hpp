@@ -238,7 +238,13 @@ struct tdbn : layer {
 
     // The parts that the fused stage shares. prepare: scale and shift of the affine map that this layer amounts to.
     // known: whoever wrote x has left its moments.
+    // Throws argument_error if a training pass has a single value per channel: its variance is 0 and its gradient, too.
     void prepare(context<Backend>& c, tensor<In, const real> x, bool known = false) {
+      if (c.training && x.rows() < 2) {
+        throw argument_error(
+            "batch normalisation cannot be trained on a batch of 1 image, which has only 1 value per channel here; at "
+            "least 2 are needed");
+      }
       of_channels.reserve(channels);
       const auto prepare_channel = of_channels.preparation(slots, factor(c), epsilon, c.training);
       double *const mean = of_channels.batch_mean(), *const variance = of_channels.batch_variance();

@@ -29,6 +29,7 @@
 #include "spikenet/core/error.hpp"
 #include "spikenet/core/parameter.hpp"
 #include "spikenet/core/random.hpp"
+#include "spikenet/core/text.hpp"
 #include "spikenet/core/tensor.hpp"
 #include "spikenet/layer/layer.hpp"
 #include "spikenet/network/architecture.hpp"
@@ -162,6 +163,16 @@ void differentiate_and_add_up(Backend& backend, std::size_t batch, const Loss& l
       numbers);
 }
 
+// Checks an optimizer's settings in the network's precision, if the optimizer can.
+template <class Scalar, class Optimizer>
+void validate(const Optimizer& optimizer) {
+  if constexpr (requires { optimizer.template validate<Scalar>(); }) {
+    optimizer.template validate<Scalar>();
+  } else {
+    optimizer.validate();
+  }
+}
+
 // Whether steps can be queued on Backend, and their results be asked for later.
 template <class Backend>
 inline constexpr bool queues_steps = requires(Backend& b) {
@@ -196,7 +207,7 @@ class network {
   // Throws argument_error where a value of the neuron is out of its range.
   explicit network(seed s = {}, const neuron& neurons = {}, initialization how = initialization::pytorch)
       : neurons_{neurons} {
-    neurons_.validate();
+    neurons_.validate<scalar>();
     place_parameters();
     if constexpr (queues || is_mixed) {
       detail::fill(backend_, of_steps_.reserve(detail::numbers_of_steps), detail::numbers_of_steps,
@@ -226,12 +237,12 @@ class network {
   // One step of training: forward, loss, backward, update.
   //   images  [N, C, H, W] ([T, N, C, H, W] for frames), row-major, finite
   //   labels  [N], each in 0 ... classes-1
-  // Throws argument_error on sizes, labels or an optimizer that do not fit, numeric_error where NaN or infinity arises;
-  // parameters and running statistics are then as before the call.
+  // Throws argument_error on sizes, labels or an optimizer that do not fit, or on a batch that leaves a tdBN a single value
+  // per channel; numeric_error where NaN or infinity arises. Parameters and running statistics are then as before the call.
   template <class Optimizer, class Loss = softmax_cross_entropy>
   step_result train_step(std::span<const scalar> images, std::span<const std::int32_t> labels,
                          const Optimizer& optimizer, const Loss& loss = {}) {
-    optimizer.validate();
+    detail::validate<scalar>(optimizer);
     const step_result result = compute_gradients(images, labels, loss);
     update(optimizer);
     return result;
@@ -247,7 +258,7 @@ class network {
   template <class Optimizer, class Loss = softmax_cross_entropy>
   void queue_step(std::span<const scalar> images, std::span<const std::int32_t> labels, const Optimizer& optimizer,
                   const Loss& loss = {}) {
-    optimizer.validate();
+    detail::validate<scalar>(optimizer);
     if constexpr (queues && differentiates_on_device<Loss>) {
       if (!times_) return queue_step_on_device(images, labels, optimizer, loss);
     }
@@ -320,7 +331,7 @@ class network {
   // type of optimizer takes over.
   template <class Optimizer>
   void update(const Optimizer& optimizer) {
-    optimizer.validate();
+    detail::validate<scalar>(optimizer);
     const detail::profile_scope timed(times_, detail::pass::backward, "update");
     if (optimizer_kind_ != &kind_of<Optimizer>) restore_updates<Optimizer>(updates_, 0);
     ++updates_;
@@ -334,12 +345,11 @@ class network {
   // recover a step later. Some thousand images before an evaluation end that ("precise BN": Wu and Johnson, arXiv
   // 2105.07576, section 3; PyTorch's swa_utils.update_bn). Training itself does not depend on running statistics.
   //   images  [N, C, H, W] ([T, N, C, H, W] for frames), N >= 1, finite; from the training data
-  // Throws argument_error on sizes that do not fit or n = 0, numeric_error where NaN or infinity arises; the running
+  // Throws argument_error as train_step and on n = 0, numeric_error where NaN or infinity arises; the running
   // statistics are then as before the call.
   void recalibrate(std::span<const scalar> images, std::size_t n) {
     if (n == 0) throw argument_error("network: batches to recalibrate with are counted from 1, but this one is 0");
-    const std::size_t batch = images.size() / (input::steps * input::size);
-    check_images(images, batch);
+    const std::size_t batch = count_images(images);
     forward(images, batch, batch, 0, true);
     check_pass(true);
     context<Backend> c{backend_, scratch_, neurons_, true};
@@ -358,8 +368,7 @@ class network {
   // that, observer(observation), which has the layer's module and input too. `monitor` is one of the second kind.
   template <class Observer>
   std::span<const scalar> evaluate(std::span<const scalar> images, Observer&& observer) {
-    const std::size_t batch = images.size() / (input::steps * input::size);
-    check_images(images, batch);
+    const std::size_t batch = count_images(images);
     logits_.reserve(batch * classes);
     for (std::size_t first = 0; first < batch; first += evaluation_slice) {
       const std::size_t size = std::min(evaluation_slice, batch - first);
@@ -483,7 +492,7 @@ class network {
   void set_loss_scale(double scale) requires(!std::is_same_v<real_of<Backend>, scalar>) {
     int exponent = 0;
     if (!(scale > 0) || std::frexp(scale, &exponent) != 0.5 || exponent < -60 || exponent > 60) {
-      throw argument_error("network: the loss scale must be a power of two, but is " + std::to_string(scale));
+      throw argument_error("network: the loss scale must be a power of two, but is " + detail::text_of(scale));
     }
     loss_scale_ = scale;
     detail::fill(backend_, of_steps_.data() + detail::current_loss_scale, 1, [scale](double* to) { *to = scale; });
@@ -499,6 +508,7 @@ class network {
 
  private:
   static constexpr std::size_t evaluation_slice = 64;
+  static constexpr std::size_t image_size = input::steps * input::size;  // values
   static constexpr bool is_mixed = !std::is_same_v<real, scalar>;
   static constexpr bool queues = detail::queues_steps<Backend>;
   struct nobody {};  // observes nothing
@@ -566,15 +576,27 @@ class network {
     });
   }
 
+  // Returns the number of images. Throws argument_error if they are none, or not whole.
+  static std::size_t count_images(std::span<const scalar> images) {
+    if (images.empty()) throw argument_error("network: the batch is empty");
+    const std::size_t batch = images.size() / image_size;
+    if (images.size() % image_size != 0) refuse_images(images, std::max<std::size_t>(batch, 1));
+    return batch;
+  }
   static void check_images(std::span<const scalar> images, std::size_t batch) {
-    if (batch == 0) throw argument_error("network: the batch is empty");
-    if (images.size() != batch * input::steps * input::size) {
-      throw argument_error("network: " + std::to_string(batch) + " images of " + std::to_string(channels) + "x" +
-                           std::to_string(height) + "x" + std::to_string(width) +
-                           (input::steps > 1 ? " at " + std::to_string(input::steps) + " timesteps" : std::string()) +
-                           " are " + std::to_string(batch * input::steps * input::size) + " values, but " +
-                           std::to_string(images.size()) + " were given");
+    if (batch == 0) {
+      throw argument_error("network: the batch is empty: there are no labels, and " + std::to_string(images.size()) +
+                           " values of images");
     }
+    if (images.size() != batch * image_size) refuse_images(images, batch);
+  }
+  [[noreturn]] static void refuse_images(std::span<const scalar> images, std::size_t batch) {
+    const bool one = batch == 1;
+    throw argument_error("network: " + std::to_string(batch) + (one ? " image" : " images") + " of " +
+                         std::to_string(channels) + "x" + std::to_string(height) + "x" + std::to_string(width) +
+                         (input::steps > 1 ? " at " + std::to_string(input::steps) + " timesteps" : std::string()) +
+                         (one ? " is " : " are ") + std::to_string(batch * image_size) + " values, but " +
+                         std::to_string(images.size()) + " were given");
   }
 
   static void check_labels(std::span<const std::int32_t> labels) {

@@ -35,6 +35,8 @@ template <class F>
 void named_errors(std::string (*name)(), F&& f) {
   try {
     f();
+  } catch (const argument_error& e) {
+    throw e.within(name());
   } catch (const numeric_error& e) {
     throw e.within(name());
   } catch (const device_error& e) {

@@ -1,10 +1,7 @@
 // What the user sets of the leaky integrate-and-fire neurons; their mathematics is in dynamics.hpp.
 #pragma once
 
-#include <cmath>
-#include <string>
-
-#include "spikenet/core/error.hpp"
+#include "spikenet/core/setting.hpp"
 #include "spikenet/neuron/dynamics.hpp"
 #include "spikenet/neuron/surrogate.hpp"
 
@@ -22,17 +19,16 @@ struct neuron {
             static_cast<Scalar>(surrogate.height)};
   }
 
-  // Throws argument_error where a value is out of its range.
+  // Throws argument_error if a value is out of its range, as it is given or as Scalar holds it.
+  template <class Scalar = double>
   void validate() const {
-    const auto require = [](bool ok, const char* what, double value) {
-      if (!ok) throw argument_error("neuron: " + std::string(what) + ", not " + std::to_string(value));
-    };
-    require(std::isfinite(threshold) && threshold > 0, "the threshold must be positive and finite", threshold);
-    require(decay >= 0 && decay <= 1, "the decay must lie in [0, 1]", decay);
-    require(std::isfinite(surrogate.half_width) && surrogate.half_width > 0,
-            "the surrogate's half width must be positive and finite", surrogate.half_width);
-    require(std::isfinite(surrogate.height) && surrogate.height > 0,
-            "the surrogate's height must be positive and finite", surrogate.height);
+    using namespace detail;
+    require_setting<Scalar>(is_positive, "neuron: the threshold must be positive and finite", threshold);
+    require_setting<Scalar>(is_fraction, "neuron: the decay must lie in [0, 1]", decay);
+    require_setting<Scalar>(is_positive, "neuron: the surrogate's half width must be positive and finite",
+                            surrogate.half_width);
+    require_setting<Scalar>(is_positive, "neuron: the surrogate's height must be positive and finite",
+                            surrogate.height);
   }
 };
 

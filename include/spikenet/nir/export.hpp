@@ -22,6 +22,7 @@
 
 #include "spikenet/core/error.hpp"
 #include "spikenet/core/parameter.hpp"
+#include "spikenet/core/text.hpp"
 #include "spikenet/inference/fold.hpp"
 #include "spikenet/inference/plan.hpp"
 #include "spikenet/network/architecture.hpp"
@@ -284,14 +285,15 @@ class graph_maker {
 // the last layer's at each timestep; its mean over time is the network's logits. Weights are in single precision, and
 // grouped convolutions are full ones (the package `nir` takes no others).
 //
-// Throws argument_error where dt is not positive and finite or the neurons reset by subtraction, numeric_error where a
+// Throws argument_error where dt or 1 / dt is not positive and finite or the neurons reset by subtraction, numeric_error where a
 // weight or running statistic is not finite. Does not compile for layers that inference cannot run
 // (inference/plan.hpp).
 template <class Network>
 graph to_graph(const Network& net, double dt = 1e-4) {
   using planned = spikenet::detail::planned<typename Network::architecture>;
-  if (!(dt > 0) || !std::isfinite(dt))
-    throw argument_error("nir: dt must be positive and finite, not " + std::to_string(dt));
+  if (!(dt > 0) || !std::isfinite(dt) || !std::isfinite(1 / dt))
+    throw argument_error("nir: dt and 1 / dt must be positive and finite, but dt is " +
+                         spikenet::detail::text_of(dt));
   std::vector<tensor_info> tensors;
   net.for_each_tensor([&](const tensor_info& info, auto) { tensors.push_back(info); });
   detail::stage_names names;

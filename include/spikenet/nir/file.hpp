@@ -292,14 +292,14 @@ class nir_reader {
     return read_node_of<0>(group.id(), where, type, present);
   }
 
-  template <std::size_t I>
+  template <std::size_t Index>
   node read_node_of(hid_t group, const std::string& where, const std::string& type,
                     const std::vector<std::string>& present) {
-    if constexpr (I == std::variant_size_v<node>) {
+    if constexpr (Index == std::variant_size_v<node>) {
       fail(where + " is of the unknown type " + in_quotes(type));
     } else {
-      using node_type = std::variant_alternative_t<I, node>;
-      if (node_type::type != type) return read_node_of<I + 1>(group, where, type, present);
+      using node_type = std::variant_alternative_t<Index, node>;
+      if (node_type::type != type) return read_node_of<Index + 1>(group, where, type, present);
       node_type n;
       std::vector<std::string> known{"type", "metadata"};
       const auto has = [&](const std::string& field) {

@@ -410,8 +410,9 @@ inline analysis analyse(const graph& g) {
         refuse(node_name, "has a " + std::string(field) + " of shape " + text(values.shape) + " with " +
                               std::to_string(values.values.size()) + " values");
       for (const double value : values.values)
-        if (!std::isfinite(value))
-          refuse(node_name, "has a " + std::string(field) + " with a value that is not finite");
+        if (!std::isfinite(values.stored == precision::f32 ? static_cast<float>(value) : value))
+          refuse(node_name, "has a " + std::string(field) + " with a value that is not finite in the precision it is " +
+                                "stored in");
     });
   }
   std::set<std::pair<std::string_view, std::string_view>> seen;

@@ -12,7 +12,7 @@
 #include <cmath>
 #include <cstddef>
 #include <spikenet/core/error.hpp>
-#include <string>
+#include <spikenet/core/setting.hpp>
 
 namespace spikenet {
 
@@ -57,18 +57,20 @@ double gradient_norm(Network& net) {
 
 // Scales all gradients by the same factor where their norm is beyond max_norm, so that it becomes max_norm (Pascanu,
 // Mikolov, Bengio: "On the difficulty of training recurrent neural networks", ICML 2013; PyTorch's clip_grad_norm_).
-// Returns the norm before that. Throws argument_error unless max_norm is finite and above 0, and as gradient_norm does.
+// Returns the norm before that. Throws argument_error unless max_norm is finite and above 0, in the network's precision
+// too, or else all gradients would become 0; and as gradient_norm does.
 template <class Network>
 double clip_gradients(Network& net, double max_norm) {
-  if (!(max_norm > 0 && std::isfinite(max_norm)))
-    throw argument_error("clip_gradients: max_norm must be finite and above 0, but is " + std::to_string(max_norm) +
-                         ".");
+  using scalar = typename Network::scalar;
+  constexpr const char* rule = "clip_gradients: max_norm must be positive and finite";
+  detail::require_setting<double>(detail::is_positive, rule, max_norm);
+  detail::require_setting<scalar>([](double held) { return held > 0; }, rule, max_norm);
   const double norm = gradient_norm(net);
   if (norm > max_norm) {
     const double factor = max_norm / norm;
     if constexpr (requires { net.gradients(); }) {
       for (auto& gradient : net.gradients())
-        gradient = static_cast<typename Network::scalar>(static_cast<double>(gradient) * factor);
+        gradient = static_cast<scalar>(static_cast<double>(gradient) * factor);
     } else {
       net.scale_gradients(factor);
     }

@@ -7,16 +7,27 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <string>
 
 #include "spikenet/core/compiler.hpp"
+#include "spikenet/core/error.hpp"
 
 namespace spikenet {
 
 namespace detail {
-// The mean over a batch of a loss that looks at one item at a time.
+// The mean over a batch of a loss that looks at one item at a time. Throws argument_error if the batch is empty, or if
+// the sizes do not fit each other.
 template <class Loss, class Scalar>
 double mean_loss(const Loss& loss, std::size_t classes, std::span<const Scalar> logits,
                  std::span<const std::int32_t> labels, std::span<Scalar> gradient) {
+  if (labels.empty()) throw argument_error("loss: the batch is empty");
+  const std::size_t values = labels.size() * classes;
+  if (logits.size() != values || gradient.size() != values) {
+    throw argument_error("loss: " + std::to_string(labels.size()) + " labels of " + std::to_string(classes) +
+                         " classes need " + std::to_string(values) + " logits and as many gradients, but there are " +
+                         std::to_string(logits.size()) + " logits and " + std::to_string(gradient.size()) +
+                         " gradients");
+  }
   double total = 0;
   const double share = 1.0 / static_cast<double>(labels.size());
   for (std::size_t n = 0; n < labels.size(); ++n) {

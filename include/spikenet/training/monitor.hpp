@@ -31,6 +31,7 @@
 #include "spikenet/core/error.hpp"
 #include "spikenet/core/parameter.hpp"
 #include "spikenet/core/tensor.hpp"
+#include "spikenet/core/text.hpp"
 #include "spikenet/network/observation.hpp"
 
 namespace spikenet {
@@ -461,8 +462,8 @@ class monitor {
     const membrane_statistics& u = layer.membrane;
     if (u.count() > 0) {
       text += " Their potentials are " + number("%.3g", u.mean()) + " +- " + number("%.3g", u.stddev()) +
-              " where the threshold is " + number("%.3g", u.threshold()) + "; " + percent(u.in_window()) +
-              " lie within a = " + number("%.3g", u.half_width()) + " of it, and only those learn.";
+              " where the threshold is " + detail::text_of(u.threshold()) + "; " + percent(u.in_window()) +
+              " lie within a = " + detail::text_of(u.half_width()) + " of it, and only those learn.";
     }
     return text + advice(layer, silent);
   }

@@ -11,19 +11,12 @@
 #include <array>
 #include <cmath>
 #include <cstddef>
-#include <string>
 
 #include "spikenet/core/compiler.hpp"
-#include "spikenet/core/error.hpp"
 #include "spikenet/core/parameter.hpp"
+#include "spikenet/core/setting.hpp"
 
 namespace spikenet {
-
-namespace detail {
-inline void require_hyperparameter(bool ok, const char* name, double value) {
-  if (!ok) throw argument_error("optimizer: " + std::string(name) + " is out of range: " + std::to_string(value));
-}
-}  // namespace detail
 
 // Adam (Kingma and Ba, arXiv 1412.6980, algorithm 1); weight_decay is added to the gradient, as in PyTorch's Adam.
 struct adam {
@@ -36,12 +29,18 @@ struct adam {
   static constexpr std::array<const char*, 2> moment_names{"first", "second"};
   static constexpr std::size_t moments = moment_names.size();
 
+  // Throws argument_error if a value is out of its range, as it is given or as Scalar holds it.
+  template <class Scalar = double>
   void validate() const {
-    detail::require_hyperparameter(std::isfinite(learning_rate) && learning_rate >= 0, "learning_rate", learning_rate);
-    detail::require_hyperparameter(beta1 >= 0 && beta1 < 1, "beta1", beta1);
-    detail::require_hyperparameter(beta2 >= 0 && beta2 < 1, "beta2", beta2);
-    detail::require_hyperparameter(std::isfinite(epsilon) && epsilon >= 0, "epsilon", epsilon);
-    detail::require_hyperparameter(std::isfinite(weight_decay) && weight_decay >= 0, "weight_decay", weight_decay);
+    using namespace detail;
+    require_setting<Scalar>(is_not_negative, "optimizer: learning_rate must be finite and not negative", learning_rate);
+    require_setting<Scalar>(is_below_one, "optimizer: beta1 must lie in [0, 1)", beta1);
+    require_setting<Scalar>(is_below_one, "optimizer: beta2 must lie in [0, 1)", beta2);
+    require_setting<Scalar>(is_not_negative, "optimizer: learning_rate / (1 - beta1) must be finite and not negative",
+                            learning_rate / (1 - beta1));
+    if (epsilon != 0)
+      require_setting<Scalar>(is_positive, "optimizer: an epsilon other than 0 must be positive and finite", epsilon);
+    require_setting<Scalar>(is_not_negative, "optimizer: weight_decay must be finite and not negative", weight_decay);
   }
 
   template <class Backend, class Scalar>
@@ -74,10 +73,13 @@ struct sgd {
   static constexpr std::array<const char*, 1> moment_names{"velocity"};
   static constexpr std::size_t moments = moment_names.size();
 
+  // Throws argument_error if a value is out of its range, as it is given or as Scalar holds it.
+  template <class Scalar = double>
   void validate() const {
-    detail::require_hyperparameter(std::isfinite(learning_rate) && learning_rate >= 0, "learning_rate", learning_rate);
-    detail::require_hyperparameter(momentum >= 0 && momentum < 1, "momentum", momentum);
-    detail::require_hyperparameter(std::isfinite(weight_decay) && weight_decay >= 0, "weight_decay", weight_decay);
+    using namespace detail;
+    require_setting<Scalar>(is_not_negative, "optimizer: learning_rate must be finite and not negative", learning_rate);
+    require_setting<Scalar>(is_below_one, "optimizer: momentum must lie in [0, 1)", momentum);
+    require_setting<Scalar>(is_not_negative, "optimizer: weight_decay must be finite and not negative", weight_decay);
   }
 
   template <class Backend, class Scalar>

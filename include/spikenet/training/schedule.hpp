@@ -14,6 +14,7 @@
 #include <concepts>
 #include <numbers>
 #include <spikenet/core/error.hpp>
+#include <spikenet/core/text.hpp>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -29,7 +30,7 @@ namespace detail {
 inline void require_schedule(bool holds, const char* parameter, const char* rule, double value) {
   if (!holds)
     throw argument_error(std::string{"A learning-rate schedule's "} + parameter + " must be " + rule + ", but is " +
-                         std::to_string(value) + ".");
+                         text_of(value) + ".");
 }
 
 inline void require_epoch(double epoch) {

@@ -99,8 +99,8 @@ template <class T>
 using lane_integer =
     std::conditional_t<sizeof(T) == 2, std::int16_t, std::conditional_t<sizeof(T) == 4, std::int32_t, std::int64_t>>;
 template <class T>
-inline constexpr auto lane_bits = []<std::size_t... I>(std::index_sequence<I...>) {
-  return simd<lane_integer<T>>{static_cast<lane_integer<T>>(std::int64_t{1} << I)...};
+inline constexpr auto lane_bits = []<std::size_t... Lane>(std::index_sequence<Lane...>) {
+  return simd<lane_integer<T>>{static_cast<lane_integer<T>>(std::int64_t{1} << Lane)...};
 }
 (std::make_index_sequence<lanes<T>>{});
 

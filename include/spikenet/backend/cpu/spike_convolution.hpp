@@ -522,9 +522,9 @@ class spike_convolution {
     }
     return all;
   }();
-  static constexpr auto gradient_pieces = []<std::size_t... I>(std::index_sequence<I...>) {
+  static constexpr auto gradient_pieces = []<std::size_t... Piece>(std::index_sequence<Piece...>) {
     auto all = bare_pieces;
-    ((all[I].add = &add_lists<T, bare_pieces[I].count, gradient_vectors>), ...);
+    ((all[Piece].add = &add_lists<T, bare_pieces[Piece].count, gradient_vectors>), ...);
     return all;
   }
   (std::make_index_sequence<piece_count>{});

@@ -15,6 +15,8 @@
 #include <type_traits>
 #include <vector>
 
+#include "spikenet/core/compiler.hpp"
+
 namespace spikenet {
 
 namespace detail {
