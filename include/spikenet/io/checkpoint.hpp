@@ -288,7 +288,8 @@ class checkpoint {
     load_state_dict(net, model_);  // checks the rest before it changes anything
     net.template restore_updates<Optimizer>(updates, by_optimizer);
     net.template for_each_moment<Optimizer>([&](const auto& info, std::size_t moment, auto values) {
-      std::ranges::copy(moments.at(detail::moment_tensor_name<Optimizer>(moment, info.name)), values.begin());
+      const std::vector<scalar>& restored = moments.at(detail::moment_tensor_name<Optimizer>(moment, info.name));
+      std::copy(restored.begin(), restored.end(), values.begin());
     });
   }
 
@@ -311,7 +312,7 @@ class checkpoint {
     constexpr std::string_view needed = detail::safetensors_dtype<Scalar>();
     if (const std::string& dtype = file.at(tensor).dtype; dtype != needed)
       fail(file, tensor,
-           "is " + dtype + ", where the network has " + std::string{needed} +
+           "has " + detail::dtype_text(dtype) + ", where the network has " + std::string{needed} +
                ": training would not go on as it would have");
   }
 
