@@ -29,6 +29,7 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <cerrno>
 #include <cmath>
 #include <concepts>
 #include <cstddef>
@@ -138,7 +139,9 @@ inline std::optional<std::vector<std::byte>> read_if_there(const std::filesystem
   if (!std::filesystem::is_regular_file(path, failure)) return std::nullopt;
   const std::uintmax_t size = std::filesystem::file_size(path, failure);
   std::ifstream stream{path, std::ios::binary};
-  if (failure || !stream) throw file_error(path.string() + ": cannot be opened.");
+  if (failure || !stream)
+    throw file_error(path.string() + ": cannot be opened: " + (failure ? failure.message() : std::strerror(errno)) +
+                     ".");
   std::vector<std::byte> bytes(static_cast<std::size_t>(size));
   stream.read(reinterpret_cast<char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
   if (!stream) throw file_error(path.string() + ": cannot be read to its end.");

@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <cerrno>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
@@ -332,7 +333,8 @@ class safetensors_file {
     if (!std::filesystem::is_regular_file(status)) throw file_error(name + ": is not a regular file.");
     const std::uint64_t size = std::filesystem::file_size(path, failure);
     std::ifstream stream{path, std::ios::binary};
-    if (failure || !stream) throw file_error(name + ": cannot be opened.");
+    if (failure || !stream)
+      throw file_error(name + ": cannot be opened: " + (failure ? failure.message() : std::strerror(errno)) + ".");
 
     return assemble(name, size, [&](std::span<std::byte> bytes) {
       stream.read(reinterpret_cast<char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
