@@ -1,9 +1,10 @@
 // A network that is exported, written, read and run as NIR says has the spikes and logits that it had.
+#include <spikenet/nir/export.hpp>
+
 #include <cmath>
 #include <cstddef>
 #include <map>
 #include <span>
-#include <spikenet/nir/export.hpp>
 #include <spikenet/nir/file.hpp>
 #include <spikenet/spikenet.hpp>
 #include <string>
