@@ -42,7 +42,7 @@ inline bytes header_in_order(tensor_list& tensors) {
   for (auto& [name, entry] : tensors) {
     entry.begin = end;
     entry.end = end +=
-        spikenet::detail::byte_count(entry.shape, spikenet::detail::safetensors_element_size(entry.dtype)).value_or(0);
+        spikenet::detail::size_of(entry.shape, spikenet::detail::safetensors_element_bits(entry.dtype)).value_or(0) / 8;
     header[name] = {{"dtype", entry.dtype}, {"shape", entry.shape}, {"data_offsets", {entry.begin, entry.end}}};
   }
   const std::string text = header.dump();

@@ -38,10 +38,10 @@ fuzz::bytes content_of(const spikenet::safetensors_writer& writer) {
 
 // The network's state dict, and what else is in the writer.
 template <class Scalar>
-fuzz::bytes state_dict(spikenet::safetensors_writer writer = {}) {
+fuzz::bytes state_dict(spikenet::safetensors_writer writer = {}, const std::string& prefix = "") {
   net().for_each_tensor([&](const auto& info, std::span<const float> values) {
     const std::vector<Scalar> converted{values.begin(), values.end()};
-    writer.add<Scalar>(info.name, info.shape, converted);
+    writer.add<Scalar>(prefix + info.name, info.shape, converted);
   });
   return content_of(writer);
 }
@@ -78,7 +78,8 @@ std::vector<fuzz::bytes> fuzz::seeds() {
   counting.add<std::int64_t>("bn1.num_batches_tracked", {}, std::span{&counter, 1});
   // Messages once had them all.
   many_extents.add<std::int64_t>("x", std::vector<std::size_t>(400, 1), std::span{&counter, 1});
-  return {state_dict<float>(counting), state_dict<double>(), state_dict<float>(many_extents), stbp_simple_state_dict()};
+  return {state_dict<float>(counting), state_dict<double>(), state_dict<float>(many_extents),
+          state_dict<float>({}, "module."), stbp_simple_state_dict()};
 }
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
@@ -97,6 +98,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (!own) return 0;
 
   std::size_t tensors = file->contains("bn1.num_batches_tracked") ? 1 : 0;
+  for (const auto& [tensor, entry] : file->tensors()) tensors += spikenet::detail::is_of_no_network(entry.dtype);
   net().for_each_tensor([&](const auto& info, std::span<const float> values) {
     ++tensors;
     fuzz::require(file->at(info.name).shape == info.shape, "a tensor that is loaded has the network's shape");

@@ -37,7 +37,9 @@ void write(std::ofstream& file, const T* values, std::size_t count) {
 template <class Model>
 void export_as(const std::string& name, const typename Model::parameters& parameters,
                const std::vector<typename Model::value>& images, const std::string& directory) {
-  write_header<Model>(parameters, directory + "/" + name + ".hpp", {.name = name, .comment = "A test.\nOf two lines."});
+  // Lines that end in a backslash, which must not take the next line into the comment.
+  write_header<Model>(parameters, directory + "/" + name + ".hpp",
+                      {.name = name, .comment = "A test\\\nof two lines,\rwhich ends in C:\\"});
   std::ofstream file{directory + "/" + name, std::ios::binary};
   write(file, parameters.weights.data(), parameters.weights.size());
   write(file, parameters.units.data(), parameters.units.size());
@@ -86,7 +88,7 @@ int main(int argc, char** argv) {
     return false;
   };
   bool good = refused(directory + "/nowhere/x.hpp", {}, directory + "/nowhere/x.hpp: ");
-  for (const char* name : {"", "8a", "a b", "a::b", "a-b"})
+  for (const char* name : {"", "8a", "a b", "a::b", "a-b", "class", "int", "not", "a__b", "_a", "std", "spikenet"})
     good = refused(directory + "/x.hpp", {.name = name}, std::string("write_header: \"") + name + "\"") && good;
   good = refused(directory + "/x.hpp", {.values_of_bytes = {1, 2}}, "write_header: a byte has 256 values, not 2") && good;
   return good && !std::ifstream{directory + "/x.hpp"} ? 0 : 1;

@@ -1,9 +1,11 @@
-#include <spikenet/nir/file.hpp>
-
+#include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <span>
+#include <spikenet/nir/file.hpp>
 #include <string>
 #include <vector>
 
@@ -134,13 +136,83 @@ TEST_CASE("what may be left out or written in another way is read", "[nir]") {
 }
 
 TEST_CASE("content that is no HDF5 or only a part of it is refused", "[nir]") {
-  check_refused(std::vector<std::byte>{}, "is not an HDF5 file, or is truncated.");
-  check_refused(std::vector<std::byte>(4096, std::byte{'x'}), "is not an HDF5 file, or is truncated.");
+  check_refused(std::vector<std::byte>{}, "model.nir: is empty.");
+  check_refused(std::vector<std::byte>(4096, std::byte{'x'}),
+                "is not an HDF5 file, or is truncated; HDF5 says \"file signature not found\".");
   const auto whole = nir::bytes(one_of_each());
   for (const std::size_t part : {whole.size() - 1, whole.size() / 2, std::size_t{100}, std::size_t{8}})
-    check_refused(std::span(whole).first(part), "is not an HDF5 file, or is truncated.");
-  CHECK_THROWS_MATCHES(nir::read("/no/such.nir"), file_error, says("/no/such.nir: cannot be read."));
-  CHECK_THROWS_MATCHES(nir::read(test::scratch("nir_directory")), file_error, says("cannot be read."));
+    check_refused(std::span(whole).first(part), "is not an HDF5 file, or is truncated; HDF5 says \"");
+  check_refused(std::span(whole).first(whole.size() - 1), "HDF5 says \"truncated file: eof = ");
+  CHECK_THROWS_MATCHES(nir::read("/no/such.nir"), file_error,
+                       says("/no/such.nir: cannot be opened: No such file or directory."));
+  CHECK_THROWS_MATCHES(nir::read(test::scratch("nir_directory")), file_error, says("is not a regular file."));
+}
+
+TEST_CASE("HDF5's reason is passed on", "[nir]") {
+  const auto content = hdf5_builder::build(small + "r node/nodes/b/weight\nu node/nodes/b/weight 2,3 = 1\n");
+  check_refused(content,
+                "node \"b\": \"weight\" cannot be read; HDF5 says \"required filter 'unknown' is not registered\"");
+
+  // Damaged values behind an intact header.
+  std::vector<std::byte> damaged =
+      hdf5_builder::build(small + "r node/nodes/b/weight\nz node/nodes/b/weight 2,3 = 7\n");
+  const std::string begin = "\x78\xda";  // zlib's
+  const auto* const raw = reinterpret_cast<const std::byte*>(begin.data());
+  const auto found = std::search(damaged.begin(), damaged.end(), raw, raw + begin.size());
+  REQUIRE(found != damaged.end());
+  std::fill_n(found, 4, std::byte{0xff});
+  check_refused(damaged, "node \"b\": \"weight\" cannot be read; HDF5 says \"inflate() failed\"");
+}
+
+TEST_CASE("LZF is decompressed", "[nir]") {
+  const auto decompressed = [](const std::vector<std::uint8_t>& from) {
+    std::vector<std::uint8_t> to(nir::detail::decompress_lzf(from));
+    CHECK(nir::detail::decompress_lzf(from, to.data()) == to.size());
+    return std::string(to.begin(), to.end());
+  };
+  CHECK(decompressed({2, 'a', 'b', 'c'}) == "abc");
+  CHECK(decompressed({0, 'a', 0, 'b'}) == "ab");
+  CHECK(decompressed({1, 'a', 'b', 1 << 5, 1, 0, 'c'}) == "ababac");
+  CHECK(decompressed({0, 'x', 7 << 5, 11, 0}) == std::string(21, 'x'));
+  std::vector<std::uint8_t> far;  // 32 of each letter, then three from 8192 bytes before
+  for (int i = 0; i < 256; ++i) {
+    far.push_back(31);
+    far.insert(far.end(), 32, static_cast<std::uint8_t>(i));
+  }
+  far.insert(far.end(), {(1 << 5) + 31, 255});
+  CHECK(decompressed(far).substr(8192) == std::string(3, '\0'));
+  far.back() = 254;
+  far.push_back((1 << 5) + 31), far.push_back(255);
+  CHECK(decompressed(far).size() == 8192 + 6);
+
+  for (const std::vector<std::uint8_t>& damaged : {std::vector<std::uint8_t>{},
+                                                   {0},
+                                                   {2, 'a', 'b'},
+                                                   {1 << 5, 0},
+                                                   {0, 'a', 1 << 5},
+                                                   {0, 'a', 1 << 5, 1},
+                                                   {0, 'a', 7 << 5},
+                                                   {0, 'a', 7 << 5, 3},
+                                                   {0, 'a', (1 << 5) + 1, 0}})
+    CHECK(nir::detail::decompress_lzf(damaged) == 0);
+}
+
+TEST_CASE("a graph that the package nir has compressed with LZF is read", "[nir]") {
+  const fs::path data = SPIKENET_NIR_DATA;
+  const nir::graph g = nir::read(data / "lzf.nir");
+  const auto& lif = std::get<nir::leaky_integrate_and_fire>(g.nodes.at("1"));
+  CHECK(lif.tau == nir::array::filled({30}, lif.tau.values[0]));
+  CHECK(lif.tau.values[0] == Approx(2e-4));
+  CHECK(std::get<nir::affine>(g.nodes.at("0")).weight.shape == nir::extents{30, 40});
+
+  // A damaged chunk stays as it is, and HDF5 is told.
+  std::size_t size = 2;
+  void* chunk = H5allocate_memory(size, true);
+  static_cast<unsigned char*>(chunk)[0] = 9;
+  void* const before = chunk;
+  CHECK(nir::detail::lzf_filter(H5Z_FLAG_REVERSE, 0, nullptr, 2, &size, &chunk) == 0);
+  CHECK((chunk == before && size == 2));
+  H5free_memory(chunk);
 }
 
 TEST_CASE("a file of another structure is refused", "[nir]") {
@@ -153,6 +225,8 @@ TEST_CASE("a file of another structure is refused", "[nir]") {
   check_refused("r node/nodes/b/type\n", "node \"b\": there is no \"type\"");
   check_refused("r node/nodes/b/type\nf node/nodes/b/type = 1\n", "\"type\" is not a string");
   check_refused("r node/nodes/b/type\ns node/nodes/b/type Synapse\n", "node \"b\" is of the unknown type \"Synapse\"");
+  check_refused("r node/nodes/b/type\ns node/nodes/b/type Conv1d\n",
+                "node \"b\" is of type \"Conv1d\", which NIR has, but this library does not support");
   check_refused("r node/nodes/b/type\ns node/nodes/b/type NIRGraph\n", "graphs in graphs are not supported");
   check_refused("r node/nodes/b/weight\n", "node \"b\": there is no \"weight\"");
   check_refused("r node/nodes/b/weight\ns node/nodes/b/weight x\n", "\"weight\" is not numbers");

@@ -5,9 +5,11 @@
 //     s PATH TEXT               a string (S: of fixed length)
 //     e PATH A B A B ...        strings [n, 2] (E: of fixed length)
 //     f PATH DIMS = VALUES      float (d: double, i: int64, b: int8), DIMS such as 2,3 or nothing; the values are
-//     repeated z PATH DIMS = VALUES      float, compressed h PATH DIMS               float of that shape, chunked, with
-//     nothing stored l PATH TARGET             a soft link (x: to the root of the file TARGET; H: a second name) r PATH
-//     removes it
+//                               repeated
+//     z PATH DIMS = VALUES      float, compressed (u: by a filter that the reader does not have)
+//     h PATH DIMS               float of that shape, chunked, with nothing stored
+//     l PATH TARGET             a soft link (x: to the root of the file TARGET; H: a second name)
+//     r PATH                    removes it
 #pragma once
 
 #include <hdf5.h>
@@ -47,18 +49,23 @@ class hdf5_builder {
 
  private:
   using object = spikenet::nir::detail::hdf5_object;
+  static constexpr int no_filter = -1, unknown_filter = -2;  // else deflate's level
+  static constexpr H5Z_filter_t unknown_number = 511;        // of those that are for tests
 
   static void write(hid_t file, const std::string& path, hid_t type, hid_t memory, const std::vector<hsize_t>& dims,
-                    const void* values, int deflate = -1) {
+                    const void* values, int filter = no_filter) {
     const object space{
         dims.empty() ? H5Screate(H5S_SCALAR) : H5Screate_simple(static_cast<int>(dims.size()), dims.data(), nullptr),
         H5Sclose};
     const object options{H5Pcreate(H5P_DATASET_CREATE), H5Pclose};
-    if (deflate >= 0 && !dims.empty()) {
+    if (filter != no_filter && !dims.empty()) {
       std::vector<hsize_t> chunk = dims;
       for (hsize_t& extent : chunk) extent = std::clamp<hsize_t>(extent, 1, 16);
       H5Pset_chunk(options.id(), static_cast<int>(chunk.size()), chunk.data());
-      H5Pset_deflate(options.id(), static_cast<unsigned>(deflate));
+      if (filter == unknown_filter)
+        H5Pset_filter(options.id(), unknown_number, H5Z_FLAG_MANDATORY, 0, nullptr);
+      else
+        H5Pset_deflate(options.id(), static_cast<unsigned>(filter));
     }
     const object data{H5Dcreate2(file, path.c_str(), type, space.id(), H5P_DEFAULT, options.id(), H5P_DEFAULT),
                       H5Dclose};
@@ -106,7 +113,7 @@ class hdf5_builder {
       while (words >> word) texts.push_back(word);
       if (texts.size() % 2 != 0) texts.pop_back();
       write_strings(file, path, texts, {texts.size() / 2, 2}, k == 'E');
-    } else if (std::string("fdibzh").find(k) != std::string::npos) {
+    } else if (std::string("fdibzuh").find(k) != std::string::npos) {
       std::vector<hsize_t> dims;
       words >> dims_text;
       if (dims_text != "=") {
@@ -131,7 +138,22 @@ class hdf5_builder {
                          : k == 'i' ? H5T_STD_I64LE
                          : k == 'b' ? H5T_STD_I8LE
                                     : H5T_IEEE_F32LE;
-      write(file, path, type, H5T_NATIVE_DOUBLE, dims, data, k == 'h' ? 0 : k == 'z' ? 9 : -1);
+      constexpr H5Z_class2_t unknown{
+          H5Z_CLASS_T_VERS,
+          unknown_number,
+          1,
+          1,
+          "unknown",
+          nullptr,
+          nullptr,
+          [](unsigned, std::size_t, const unsigned*, std::size_t bytes, std::size_t*, void**) { return bytes; }};
+      if (k == 'u') H5Zregister(&unknown);
+      write(file, path, type, H5T_NATIVE_DOUBLE, dims, data,
+            k == 'h'   ? 0
+            : k == 'z' ? 9
+            : k == 'u' ? unknown_filter
+                       : no_filter);
+      if (k == 'u') H5Zunregister(unknown_number);
     }
   }
 };

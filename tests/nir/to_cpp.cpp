@@ -1,7 +1,6 @@
 // What spikenet-nir to-cpp writes and refuses. That it compiles, and to the network that was meant, generated.cpp
 // tests.
 #include <spikenet/nir/to_cpp.hpp>
-
 #include <string>
 #include <utility>
 #include <vector>
@@ -102,9 +101,75 @@ TEST_CASE("paths that part and meet become a residual block", "[nir]") {
   check_refused(g, "do not meet in one node of two inputs");
 }
 
+TEST_CASE("every node's layer has a name of its own", "[nir]") {
+  // A chain of neurons with these names.
+  const auto named = [](const std::vector<std::string>& names) {
+    nir::graph g;
+    g.nodes.emplace("in", nir::input{{2}});
+    std::string last = "in";
+    for (const std::string& name : names) {
+      g.nodes.emplace(name, neurons({2}, 0.5));
+      g.edges.emplace_back(last, name);
+      last = name;
+    }
+    g.nodes.emplace("out", nir::output{{2}});
+    g.edges.emplace_back(last, "out");
+    return nir::to_cpp(g);
+  };
+  const auto layer = [](const std::string& name) { return "spikenet::named<\"" + name + "\", spikenet::lif<>>"; };
+  std::string text = named({"fc 1", "fc_1", "fc\t1", "fc_1_", "layer1.0-a", "\xc3\xa9", "\"\\\n"});
+  for (const char* name : {"fc_1__", "fc_1", "fc_1___", "fc_1_", "layer1.0-a", "__", "___"})
+    CHECK(contains(text, layer(name)));
+
+  // Names that a network gives itself: indices, parts of a residual block, and what to_cpp adds.
+  text = named({"0", "1", "2"});
+  CHECK(contains(text, "spikenet::named<\"in\", spikenet::flatten>"));
+  for (const char* name : {"0", "1", "2"}) CHECK(contains(text, layer(name)));
+  text = named({"shortcut", "join.x", "joint"});
+  for (const char* name : {"shortcut_", "join_.x", "joint"}) CHECK(contains(text, layer(name)));
+  nir::graph g = chain({2}, {neurons({2}, 0.5), neurons({2}, 0.5, 2), neurons({2}, 0.5)}, {2});
+  CHECK(contains(nir::to_cpp(g), "named<\"n2.scale\", "));
+  g.nodes.emplace("n2.scale", g.nodes.at("n3"));
+  g.nodes.erase("n3");
+  g.edges = {{"n0", "n1"}, {"n1", "n2"}, {"n2", "n2.scale"}, {"n2.scale", "n4"}};
+  CHECK(contains(nir::to_cpp(g), "named<\"n2.scale_\", "));
+  CHECK(contains(nir::to_cpp(g), layer("n2.scale")));
+
+  g = nir::graph{};
+  for (const char* name : {"block1.a", "block2", "a", "b", "c", "d"}) g.nodes.emplace(name, neurons({2}, 0.5));
+  g.nodes.emplace("in", nir::input{{2}});
+  g.nodes.emplace("out", nir::output{{2}});
+  g.edges = {{"in", "block1.a"}, {"block1.a", "block2"},
+             {"block2", "a"},    {"a", "b"},
+             {"block2", "b"},    {"b", "c"},
+             {"c", "d"},         {"b", "d"},
+             {"d", "out"}};
+  text = nir::to_cpp(g);
+  CHECK(contains(text, "named<\"block3\", spikenet::residual<"));
+  CHECK(contains(text, "named<\"block4\", spikenet::residual<"));
+}
+
+TEST_CASE("a namespace's name must be one", "[nir]") {
+  const nir::graph g = chain({2}, {neurons({2}, 0.5)}, {2});
+  for (const char* name : {"a", "Class", "ints", "model_2", "network", "values", "stdx", "import", "co"})
+    CHECK(contains(nir::to_cpp(g, {.name_space = name}), std::string("namespace ") + name + " {"));
+  for (const char* name : {"",   "a b", "a::b", "2a",  "class", "int",   "and",  "xor_eq",   "co_await", "char8_t",
+                           "_a", "_A",  "a__b", "std", "std2",  "posix", "main", "spikenet", "linux",    "\xc3\xa9"})
+    CHECK_THROWS_MATCHES(nir::to_cpp(g, {.name_space = name}), argument_error,
+                         says(std::string("\"") + name + "\" is no name for a namespace: letters"));
+}
+
 TEST_CASE("what a network of this library cannot do is refused", "[nir]") {
   const nir::node linear = nir::linear{filled({2, 2}, 1)};
   check_refused(chain({2}, {linear}, {2}), "there are no neurons that fire");
+  // What is known of a node comes first, whatever the others lack.
+  const nir::array single = filled({}, 1);
+  check_refused(chain({2},
+                      {linear, nir::current_based_leaky_integrate_and_fire{single, single, single, single, single,
+                                                                           single, single}},
+                      {2}),
+                "node \"n2\" is of type CubaLIF, which no layer of this library does");
+  check_refused(chain({2}, {linear, nir::threshold{single}}, {2}), "node \"n2\" is of type Threshold");
   check_refused(
       chain({2}, {linear, neurons({2}, 0.5), linear, neurons({2}, 0.25)}, {2}),
       "node \"n4\" has neurons that keep 0.25 of their potential from one timestep to the next, where others keep 0.5");
@@ -136,4 +201,8 @@ TEST_CASE("what a network of this library cannot do is refused", "[nir]") {
   two.nodes.emplace("p", nir::output{{2}});
   two.edges.emplace_back("n1", "p");
   check_refused(two, "\"p\" is a second Output");
+  nir::graph beyond = chain({2}, {linear, neurons({2}, 0.5)}, {2});
+  beyond.nodes.emplace("p", linear);
+  beyond.edges.emplace_back("n3", "p");
+  check_refused(beyond, "node \"n3\" is an Output, but an edge leads out of it");
 }

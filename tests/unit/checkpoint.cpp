@@ -300,13 +300,13 @@ TEST_CASE("a checkpoint of another training is refused", "[checkpoint]") {
   check_refused<adam, tiny<float, 6>>(saved("structure"),
                                       "tensor \"adam.first.fc1.weight\" has shape [5, 48], where [6, 48] is needed");
   check_refused<adam, tiny<double>>(saved("precision"),
-                                    "tensor \"adam.first.conv1.weight\" is F32, where the network has F64");
+                                    "tensor \"adam.first.conv1.weight\" has dtype F32, where the network has F64");
 
   // Without moments it is the model that does not fit.
   const fs::path fresh = scratch("fresh_structure");
   save_checkpoint(tiny<float>{seed{1}}, adam{}, fresh, {});
   check_refused<adam, tiny<float, 6>>(fresh, "tensor \"fc1.weight\" has shape [5, 48], where the network has [6, 48]");
-  check_refused<adam, tiny<double>>(fresh, "tensor \"conv1.weight\" is F32, where the network has F64");
+  check_refused<adam, tiny<double>>(fresh, "tensor \"conv1.weight\" has dtype F32, where the network has F64");
 }
 
 TEST_CASE("training.safetensors with what does not fit is refused", "[checkpoint]") {
@@ -320,7 +320,7 @@ TEST_CASE("training.safetensors with what does not fit is refused", "[checkpoint
         f.tensors.at(moment).shape = {3, 1};
       },
       "tensor \"" + moment + "\" has shape [3, 1], where [3] is needed");
-  refused([&](editable& f) { f.tensors.at(moment).dtype = "F64"; }, "tensor \"" + moment + "\" is F64");
+  refused([&](editable& f) { f.tensors.at(moment).dtype = "F64"; }, "tensor \"" + moment + "\" has dtype F64");
   refused([&](editable& f) { f.tensors.at(moment).numbers[1] = std::numeric_limits<double>::quiet_NaN(); },
           "tensor \"" + moment + "\" holds a value that is not finite, at element 1");
   refused([&](editable& f) { f.tensors["adam.third.fc2.bias"] = f.tensors.at(moment); },
@@ -359,7 +359,7 @@ TEST_CASE("a model that does not fit is refused, though it belongs to the traini
         f.tensors.at("fc2.bias").shape = {1, 3};
       },
       "tensor \"fc2.bias\" has shape [1, 3], where the network has [3]");
-  refused([](editable& f) { f.tensors.at("fc2.bias").dtype = "F64"; }, "tensor \"fc2.bias\" is F64");
+  refused([](editable& f) { f.tensors.at("fc2.bias").dtype = "F64"; }, "tensor \"fc2.bias\" has dtype F64");
   refused([](editable& f) { f.tensors["fc3.bias"] = f.tensors.at("fc2.bias"); },
           "\"fc3.bias\" of shape [3] has no place");
   refused([](editable& f) { f.tensors.at("bn1.running_var").numbers[0] = -1; }, "negative variance");

@@ -196,8 +196,20 @@ TEST_CASE("what is wrong with another library's file is said in one message", "[
                  "tensor \"fc2.bias\" of shape [2] has no place in the network."});
   // Of a network that is another one altogether there are too many.
   check_refused(
-      written("other", [](const row& r) { return std::vector{"module." + r.name}; }), library::spikingjelly,
+      written("other", [](const row& r) { return std::vector{"x." + r.name + ".y"}; }), library::spikingjelly,
       {"tensor \"conv1.weight\" is missing; tensor \"bn1.weight\" is missing; ", "; and so on, with ", " more."});
+  // All names behind a prefix are one mistake.
+  for (const bool jelly : {true, false}) {
+    const fs::path path = written("prefix", [&](const row& r) {
+      auto stored = jelly ? plain(r) : stbp(r);
+      for (std::string& name : stored) name.insert(0, "module.");
+      return stored;
+    });
+    const library which = jelly ? library::spikingjelly : library::stbp_simple;
+    check_refused(path, which, {"the file's names begin with \"module.\". Load it with that prefix"});
+    net_t net = make_net();
+    import_state_dict(net, path, which, {.prefix = "module."});
+  }
   // STBP-simple's downsample is no PyTorch name.
   check_refused(
       written("as_the_other", stbp), library::spikingjelly,

@@ -166,6 +166,35 @@ TEST_CASE("other element types are read as bytes, whatever their alignment", "[s
   CHECK(parse("{}", 0).tensors().empty());
 }
 
+TEST_CASE("all types of the format are accepted, and types that it may have one day", "[safetensors]") {
+  for (const auto& [dtype, bytes] : std::vector<std::pair<std::string, std::size_t>>{
+           {"BOOL", 8},    {"U8", 8},   {"I8", 8},      {"F8_E5M2", 8}, {"F8_E4M3", 8},
+           {"F8_E8M0", 8}, {"F4", 4},   {"F6_E2M3", 6}, {"F6_E3M2", 6}, {"F8_E4M3FNUZ", 8},
+           {"I16", 16},    {"U16", 16}, {"F16", 16},    {"BF16", 16},   {"F8_E5M2FNUZ", 8},
+           {"I32", 32},    {"U32", 32}, {"F32", 32},    {"C64", 64},    {"F64", 64},
+           {"I64", 64},    {"U64", 64}, {"F33", 3},     {"f32", 1},     {"", 5}}) {
+    CAPTURE(dtype);
+    const auto file = parse(R"({"w":{"dtype":")" + dtype + R"(","shape":[2,4],"data_offsets":[0,)" +
+                                std::to_string(bytes) + R"(]},"x":{"dtype":"U8","shape":[1],"data_offsets":[)" +
+                                std::to_string(bytes) + "," + std::to_string(bytes + 1) + "]}}",
+                            bytes + 1);
+    CHECK(file.at("w").dtype == dtype);
+    CHECK(file.bytes("w").size() == bytes);
+    CHECK(file.at("x").begin == bytes);
+  }
+  const auto unknown = parse(R"({"w":{"dtype":"F\u001b33","shape":[1],"data_offsets":[0,4]}})", 4);
+  CHECK_THROWS_MATCHES(unknown.values<float>("w"), file_error,
+                       says("tensor \"w\" has the unknown dtype \"F\\u001b33\", where F32 or F64 is needed"));
+  CHECK_THROWS_MATCHES(parse(R"({"w":{"dtype":"C64","shape":[],"data_offsets":[0,8]}})", 8).values<double>("w"),
+                       file_error, says("tensor \"w\" has dtype C64, where F32 or F64 is needed"));
+}
+
+TEST_CASE("metadata may be said to be null", "[safetensors]") {
+  const auto file = parse(R"({"__metadata__":null,"w":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}})", 1);
+  CHECK(file.metadata().empty());
+  CHECK(file.contains("w"));
+}
+
 TEST_CASE("the reader accepts the golden files of the reference implementation", "[safetensors]") {
   const fs::path directory = fs::path{__FILE__}.parent_path().parent_path() / "golden" / "data";
   std::size_t files = 0;
@@ -224,8 +253,15 @@ TEST_CASE("the reader refuses headers that the format forbids", "[safetensors]")
       {R"({"__metadata__":{"a":{"b":"c"}}})", 0, "metadata \"a\" must be a string"},
       {R"({"__metadata__":"a"})", 0, "__metadata__ must be an object of strings"},
       {tensor("32", "[1]", "[0,4]"), 4, "its dtype must be a string"},
-      {tensor(R"("F33")", "[1]", "[0,4]"), 4, "\"w\" has the unknown dtype \"F33\""},
-      {tensor(R"("f32")", "[1]", "[0,4]"), 4, "unknown dtype"},
+      {R"({"__metadata__":null,"__metadata__":{}})", 0, "two entries named \"__metadata__\""},
+      {R"({"__metadata__":{"a":null}})", 0, "metadata \"a\" must be a string"},
+      {tensor(R"("F33")", "[1]", "[4,0]"), 4, "run backwards"},
+      {tensor(R"("F33")", "[1]", "[0,8]"), 4, "beyond the end"},
+      {tensor(R"("F33")", "[1]", "[0,3]"), 4, "belong to no tensor"},
+      {tensor(R"("F4")", "[3]", "[0,2]"), 2, "\"w\" of dtype F4 has 2 bytes, which is not what its shape takes"},
+      {tensor(R"("F6_E2M3")", "[4]", "[0,4]"), 4, "not what its shape takes"},
+      {tensor(R"("F8_E8M0")", "[3]", "[0,4]"), 4, "not what its shape takes"},
+      {tensor(R"("C64")", "[1]", "[0,4]"), 4, "not what its shape takes"},
       {tensor(R"("F32")", "1", "[0,4]"), 4, "its shape must be a list of whole numbers"},
       {tensor(R"("F32")", "[-1]", "[0,4]"), 4, "its shape must be a list of whole numbers"},
       {tensor(R"("F32")", "[1.0]", "[0,4]"), 4, "its shape must be a list of whole numbers"},

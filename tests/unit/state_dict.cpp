@@ -6,6 +6,7 @@
 #include <span>
 #include <spikenet/io/state_dict.hpp>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "catch.hpp"
@@ -155,6 +156,108 @@ TEST_CASE("a state dict with an unexpected tensor is refused", "[state_dict]") {
   check_refused(with("layer4.weight"), "tensor \"layer4.weight\" of shape [2, 2] has no place in the network");
   // A batch counter is at home only beside a running variance.
   check_refused(with("fc1.num_batches_tracked"), "\"fc1.num_batches_tracked\"");
+}
+
+TEST_CASE("a message about many tensors has names of both sides", "[state_dict]") {
+  const std::string far(300, 'x');
+  const fs::path path = written_with("both_sides", [&](auto& net) {
+    for (auto& info : net.infos) info.name = far + info.name + "x";
+  });
+  check_refused(path, "tensor \"conv1.weight\" is missing; tensor \"bn1.weight\" is missing; ");
+  check_refused(path, "; tensor \"xxx");
+  check_refused(path, " has no place in the network; and so on, with ");
+}
+
+TEST_CASE("a prefix of all names is recognised, and stripped on demand", "[state_dict]") {
+  const auto behind = [](const std::string& prefix, std::size_t tensors = 6) {
+    return written_with("prefix", [&](auto& net) {
+      for (std::size_t i = 0; i < tensors; ++i) net.infos[i].name.insert(0, prefix);
+    });
+  };
+  for (const std::string prefix : {"module.", "_orig_mod.", "module._orig_mod.", "net/"}) {
+    const fs::path path = behind(prefix);
+    check_refused(path, "tensor \"conv1.weight\" is missing, but \"" + prefix +
+                            "conv1.weight\" is there: the file's names begin with \"" + prefix +
+                            "\". Load it with that prefix");
+    listed_tensors<double> net{-100};
+    load_state_dict(net, path, {.prefix = prefix});
+    CHECK(net.values == listed_tensors<double>{1}.values);
+  }
+
+  // With a batch counter, which has the prefix, too.
+  const fs::path counted = scratch("prefix_counter") / "model.safetensors";
+  const std::int64_t counter = 3;
+  safetensors_writer writer;
+  listed_tensors<double>{1}.for_each_tensor([&](const auto& info, std::span<const double> values) {
+    writer.add<double>("module." + info.name, info.shape, values);
+  });
+  writer.add<std::int64_t>("module.bn1.num_batches_tracked", {}, std::span{&counter, 1});
+  writer.write(counted);
+  listed_tensors<double> net{-100};
+  load_state_dict(net, counted, {.prefix = "module."});
+  CHECK(net.values == listed_tensors<double>{1}.values);
+
+  const auto refused_with = [](const fs::path& path, const std::string& prefix, const std::string& message) {
+    listed_tensors<float> other{-100};
+    CHECK_THROWS_MATCHES(load_state_dict(other, path, {.prefix = prefix}), file_error, says(message));
+    CHECK(other.values == listed_tensors<float>{-100}.values);
+  };
+  refused_with(
+      behind(""), "module.",
+      "tensor \"module.conv1.weight\" is missing, but \"conv1.weight\" is there: the file's names do not begin "
+      "with \"module.\". Load it without a prefix.");
+  refused_with(behind("module._orig_mod."), "module.", "begin with \"module._orig_mod.\"");
+  refused_with(behind("module.", 5), "module.", ": tensor \"module.fc1.weight\" is missing; tensor \"fc1.weight\" of ");
+  check_refused(behind("module.", 5), "begin with \"module.\"");
+  // Of fewer than half it is chance.
+  check_refused(behind("module.", 2),
+                "tensor \"conv1.weight\" is missing; tensor \"bn1.weight\" is missing; tensor \"mod");
+}
+
+TEST_CASE("tensors of types that no network has are ignored unless the network asks for them", "[state_dict]") {
+  const fs::path good = written_with("types", [](auto&) {});
+  const auto file = safetensors_file::read(good);
+  // The file with another header: a tensor more, or another type for one.
+  const auto with = [&](const std::string& tensor, const std::string& dtype, const std::string& shape,
+                        std::size_t added) {
+    nlohmann::json header;
+    std::string data;
+    const auto add = [&](const std::string& name, const std::string& type, const nlohmann::json& extents,
+                         const std::string& bytes) {
+      header[name] = {{"dtype", type}, {"shape", extents}, {"data_offsets", {data.size(), data.size() + bytes.size()}}};
+      data += bytes;
+    };
+    for (const auto& [name, entry] : file.tensors()) {
+      const auto bytes = file.bytes(name);
+      add(name, name == tensor ? dtype : entry.dtype, entry.shape,
+          {reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+    }
+    if (added > 0) add(tensor, dtype, nlohmann::json::parse(shape), std::string(added, 'x'));
+    const std::string text = header.dump();
+    const std::uint64_t length = text.size();
+    const std::string whole = std::string(reinterpret_cast<const char*>(&length), 8) + text + data;
+    return safetensors_file::parse(std::as_bytes(std::span{whole}), "given");
+  };
+  const auto refuse = [](const safetensors_file& given, const std::string& message) {
+    listed_tensors<double> net{-100};
+    CHECK_THROWS_MATCHES(load_state_dict(net, given), file_error, says(message));
+    CHECK(net.values == listed_tensors<double>{-100}.values);
+  };
+  for (const auto& [dtype, shape, bytes] :
+       std::vector<std::tuple<std::string, std::string, std::size_t>>{{"F8_E8M0", "[4]", 4},
+                                                                      {"F8_E4M3", "[2,2]", 4},
+                                                                      {"F4", "[2,4]", 4},
+                                                                      {"C64", "[1]", 8},
+                                                                      {"F1024", "[3]", 5}}) {
+    listed_tensors<double> net{-100};
+    load_state_dict(net, with("extra", dtype, shape, bytes));
+    CHECK(net.values == listed_tensors<double>{1}.values);
+  }
+  refuse(with("extra", "F16", "[2]", 4), "tensor \"extra\" of shape [2] has no place in the network");
+  refuse(with("extra", "F64", "[2]", 16), "tensor \"extra\" of shape [2] has no place in the network");
+  refuse(with("fc1.weight", "C64", "", 0), "tensor \"fc1.weight\" has dtype C64, where F32 or F64 is needed");
+  refuse(with("fc1.weight", "F65", "", 0),
+         "tensor \"fc1.weight\" has the unknown dtype \"F65\", where F32 or F64 is needed");
 }
 
 TEST_CASE("a state dict with another shape is refused, even of the same size", "[state_dict]") {

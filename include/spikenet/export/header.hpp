@@ -27,6 +27,7 @@
 #include <vector>
 
 #include "spikenet/core/error.hpp"
+#include "spikenet/core/identifier.hpp"
 #include "spikenet/inference/inference.hpp"
 #include "spikenet/io/atomic_file.hpp"
 
@@ -245,10 +246,9 @@ class constant_writer {
 template <class Model>
 void write_header(const typename Model::parameters& parameters, const std::filesystem::path& path,
                   const header_options& options = {}) {
-  const auto of_name = [](unsigned char c) { return std::isalnum(c) || c == '_'; };
-  if (options.name.empty() || std::isdigit(static_cast<unsigned char>(options.name[0])) ||
-      !std::all_of(options.name.begin(), options.name.end(), of_name))
-    throw argument_error("write_header: \"" + options.name + "\" is no name that C++ could give a namespace");
+  if (!detail::is_namespace_name(options.name))
+    throw argument_error("write_header: \"" + options.name + "\" is no name for a namespace: " +
+                         detail::namespace_name_rule);
 
   const std::vector<double>& bytes = options.values_of_bytes;
   if (!bytes.empty() && bytes.size() != 256)
@@ -256,9 +256,16 @@ void write_header(const typename Model::parameters& parameters, const std::files
 
   detail::constant_writer out;
   if (!options.comment.empty()) {
+    const auto end_line = [&] {
+      if (out.text.ends_with('\\')) out.text += '.';  // else the next line would be a part of the comment
+      out.text += '\n';
+    };
     out.text += "// ";
-    for (const char c : options.comment) out.text += c == '\n' ? std::string("\n// ") : std::string(1, c);
-    out.text += '\n';
+    for (const char c : options.comment) {
+      if (c == '\n') end_line();
+      out.text += c == '\n' ? "// " : std::string(1, c == '\r' ? ' ' : c);
+    }
+    end_line();
   }
   out.text += "#pragma once\n\n#include \"spikenet/inference/inference.hpp\"\n\nnamespace " + options.name +
               " {\n\nusing architecture = " + detail::speller::of<typename Model::architecture>() +

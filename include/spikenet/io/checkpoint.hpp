@@ -29,6 +29,7 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <cerrno>
 #include <cmath>
 #include <concepts>
 #include <cstddef>
@@ -138,7 +139,9 @@ inline std::optional<std::vector<std::byte>> read_if_there(const std::filesystem
   if (!std::filesystem::is_regular_file(path, failure)) return std::nullopt;
   const std::uintmax_t size = std::filesystem::file_size(path, failure);
   std::ifstream stream{path, std::ios::binary};
-  if (failure || !stream) throw file_error(path.string() + ": cannot be opened.");
+  if (failure || !stream)
+    throw file_error(path.string() + ": cannot be opened: " + (failure ? failure.message() : std::strerror(errno)) +
+                     ".");
   std::vector<std::byte> bytes(static_cast<std::size_t>(size));
   stream.read(reinterpret_cast<char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
   if (!stream) throw file_error(path.string() + ": cannot be read to its end.");
@@ -288,7 +291,8 @@ class checkpoint {
     load_state_dict(net, model_);  // checks the rest before it changes anything
     net.template restore_updates<Optimizer>(updates, by_optimizer);
     net.template for_each_moment<Optimizer>([&](const auto& info, std::size_t moment, auto values) {
-      std::ranges::copy(moments.at(detail::moment_tensor_name<Optimizer>(moment, info.name)), values.begin());
+      const std::vector<scalar>& restored = moments.at(detail::moment_tensor_name<Optimizer>(moment, info.name));
+      std::copy(restored.begin(), restored.end(), values.begin());
     });
   }
 
@@ -311,7 +315,7 @@ class checkpoint {
     constexpr std::string_view needed = detail::safetensors_dtype<Scalar>();
     if (const std::string& dtype = file.at(tensor).dtype; dtype != needed)
       fail(file, tensor,
-           "is " + dtype + ", where the network has " + std::string{needed} +
+           "has " + detail::dtype_text(dtype) + ", where the network has " + std::string{needed} +
                ": training would not go on as it would have");
   }
 

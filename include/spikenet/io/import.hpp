@@ -63,12 +63,13 @@ inline std::optional<library> recognise_library(const safetensors_file& file) {
 // their neurons do. Converts, checks and throws as load_state_dict, and also where two names of one tensor have other
 // values. The scale of tdBN depends on the network's threshold, which is no part of the file: see lif_node.
 template <class Network>
-void import_state_dict(Network& net, const safetensors_file& file, library from) {
-  detail::load_tensors(net, file, detail::dialect_of(from, net));
+void import_state_dict(Network& net, const safetensors_file& file, library from, const load_options& options = {}) {
+  detail::load_tensors(net, file, detail::dialect_of(from, net), options);
 }
 template <class Network>
-void import_state_dict(Network& net, const std::filesystem::path& path, library from) {
-  import_state_dict(net, safetensors_file::read(path), from);
+void import_state_dict(Network& net, const std::filesystem::path& path, library from,
+                       const load_options& options = {}) {
+  import_state_dict(net, safetensors_file::read(path), from, options);
 }
 
 // Writes a file that the other library's network loads with strict=True. Throws as save_state_dict.

@@ -3,12 +3,14 @@
 // row-major, little-endian, each byte belonging to exactly one tensor. Opt-in: needs nlohmann/json.
 //
 // The reader takes files from strangers. It checks all sizes against the file's own before it takes memory, and refuses
-// what the format forbids with a file_error that names the file and the tensor.
+// what the format forbids with a file_error that names the file and the tensor. A tensor of a type that this reader
+// does not know is there like any other, until someone asks for its values.
 #pragma once
 
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <cerrno>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
@@ -55,23 +57,13 @@ namespace detail {
 // Longer headers are refused, as the format's own readers do.
 inline constexpr std::uint64_t safetensors_header_limit = 100'000'000;
 
-// Bytes of an element; 0 for an unknown type.
-constexpr std::size_t safetensors_element_size(std::string_view dtype) noexcept {
-  constexpr std::array<std::pair<std::string_view, std::size_t>, 15> sizes{{{"BOOL", 1},
-                                                                            {"U8", 1},
-                                                                            {"I8", 1},
-                                                                            {"F8_E5M2", 1},
-                                                                            {"F8_E4M3", 1},
-                                                                            {"U16", 2},
-                                                                            {"I16", 2},
-                                                                            {"F16", 2},
-                                                                            {"BF16", 2},
-                                                                            {"U32", 4},
-                                                                            {"I32", 4},
-                                                                            {"F32", 4},
-                                                                            {"U64", 8},
-                                                                            {"I64", 8},
-                                                                            {"F64", 8}}};
+// Returns the bits of an element, or 0 for an unknown type.
+constexpr std::size_t safetensors_element_bits(std::string_view dtype) noexcept {
+  constexpr std::array<std::pair<std::string_view, std::size_t>, 22> sizes{
+      {{"BOOL", 8},    {"U8", 8},      {"I8", 8},      {"U16", 16},        {"I16", 16},        {"U32", 32},
+       {"I32", 32},    {"U64", 64},    {"I64", 64},    {"F4", 4},          {"F6_E2M3", 6},     {"F6_E3M2", 6},
+       {"F8_E5M2", 8}, {"F8_E4M3", 8}, {"F8_E8M0", 8}, {"F8_E4M3FNUZ", 8}, {"F8_E5M2FNUZ", 8}, {"F16", 16},
+       {"BF16", 16},   {"F32", 32},    {"F64", 64},    {"C64", 64}}};
   for (const auto& [name, size] : sizes)
     if (name == dtype) return size;
   return 0;
@@ -92,6 +84,11 @@ inline std::string in_quotes(std::string_view name) {
          (name.size() > longest ? "..." : "");
 }
 
+// Returns "dtype F16", or "the unknown dtype "F33"" for a type that this reader has no size for.
+inline std::string dtype_text(std::string_view dtype) {
+  return safetensors_element_bits(dtype) > 0 ? "dtype " + std::string{dtype} : "the unknown dtype " + in_quotes(dtype);
+}
+
 // "[64, 1, 3, 3]". Not endless either: a file may give a tensor any number of extents.
 inline std::string shape_text(std::span<const std::size_t> shape) {
   constexpr std::size_t longest = 8;
@@ -101,16 +98,16 @@ inline std::string shape_text(std::span<const std::size_t> shape) {
   return text + (shape.size() > longest ? ", ...] (" + std::to_string(shape.size()) + " extents)" : "]");
 }
 
-// The product of the extents times `element_size`, or nothing where it overflows.
-inline std::optional<std::size_t> byte_count(std::span<const std::size_t> shape, std::size_t element_size) noexcept {
+// Returns the product of the extents times `element_size`, or nothing if it overflows.
+inline std::optional<std::size_t> size_of(std::span<const std::size_t> shape, std::size_t element_size) noexcept {
   // A zero anywhere makes the tensor empty, however large the other extents.
   if (std::find(shape.begin(), shape.end(), std::size_t{0}) != shape.end()) return 0;
-  std::size_t bytes = element_size;
+  std::size_t size = element_size;
   for (const std::size_t extent : shape) {
-    if (bytes > std::numeric_limits<std::size_t>::max() / extent) return std::nullopt;
-    bytes *= extent;
+    if (size > std::numeric_limits<std::size_t>::max() / extent) return std::nullopt;
+    size *= extent;
   }
-  return bytes;
+  return size;
 }
 
 // Turns tabs and line ends between the tokens of JSON text into spaces. Where the parser finds an error it spells out
@@ -139,7 +136,11 @@ class safetensors_header_reader final : public nlohmann::json_sax<nlohmann::json
   safetensors_metadata metadata;
   std::map<std::string, safetensors_entry, std::less<>> tensors;
 
-  bool null() override { return refuse(); }
+  bool null() override {
+    if (place_ != place::header || name_ != "__metadata__") return refuse();
+    metadata_seen_ = true;  // there is none, as some writers say it
+    return true;
+  }
   bool boolean(bool) override { return refuse(); }
   bool number_integer(number_integer_t) override { return refuse(); }  // negative; the others come as unsigned
   bool number_float(number_float_t, const string_t&) override { return refuse(); }
@@ -279,8 +280,8 @@ inline std::size_t safetensors_header_length(std::span<const std::byte, 8> bytes
   return static_cast<std::size_t>(length);
 }
 
-// Every tensor has a known type, the bytes that its shape needs, and the data section is covered without gap or
-// overlap. Throws file_error.
+// Throws file_error unless every tensor of a known type has the bytes that its shape needs, and the tensors cover the
+// data section without gap or overlap.
 inline void check_safetensors_layout(const std::map<std::string, safetensors_entry, std::less<>>& tensors,
                                      std::uint64_t data_size, const std::string& file) {
   std::vector<const std::pair<const std::string, safetensors_entry>*> by_offset;
@@ -291,13 +292,12 @@ inline void check_safetensors_layout(const std::map<std::string, safetensors_ent
     };
     const safetensors_entry& entry = tensor.second;
     const std::string range = std::to_string(entry.begin) + " to " + std::to_string(entry.end);
-    const std::size_t element_size = safetensors_element_size(entry.dtype);
-    if (element_size == 0) fail("has the unknown dtype " + in_quotes(entry.dtype));
+    const std::size_t bits = safetensors_element_bits(entry.dtype);
     if (entry.begin > entry.end) fail("has data_offsets that run backwards, " + range);
     if (entry.end > data_size)
       fail("has its data at bytes " + range + ", beyond the end of the data, which has " + std::to_string(data_size) +
            " bytes; the file may be truncated");
-    if (byte_count(entry.shape, element_size) != entry.end - entry.begin)
+    if (bits > 0 && size_of(entry.shape, bits) != 8 * (entry.end - entry.begin))
       fail("of dtype " + entry.dtype + " has " + std::to_string(entry.end - entry.begin) +
            " bytes, which is not what its shape takes");
     by_offset.push_back(&tensor);
@@ -333,7 +333,8 @@ class safetensors_file {
     if (!std::filesystem::is_regular_file(status)) throw file_error(name + ": is not a regular file.");
     const std::uint64_t size = std::filesystem::file_size(path, failure);
     std::ifstream stream{path, std::ios::binary};
-    if (failure || !stream) throw file_error(name + ": cannot be opened.");
+    if (failure || !stream)
+      throw file_error(name + ": cannot be opened: " + (failure ? failure.message() : std::strerror(errno)) + ".");
 
     return assemble(name, size, [&](std::span<std::byte> bytes) {
       stream.read(reinterpret_cast<char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
@@ -379,8 +380,8 @@ class safetensors_file {
       if (dtype == "F32") return converted<Scalar, float>(tensor);
       if (dtype == "F64") return converted<Scalar, double>(tensor);
     }
-    throw file_error(name_ + ": tensor " + detail::in_quotes(tensor) + " has dtype " + std::string{dtype} + ", where " +
-                     (std::floating_point<Scalar> ? "F32 or F64" : "I64") + " is needed.");
+    throw file_error(name_ + ": tensor " + detail::in_quotes(tensor) + " has " + detail::dtype_text(dtype) +
+                     ", where " + (std::floating_point<Scalar> ? "F32 or F64" : "I64") + " is needed.");
   }
 
   // As values(), into memory of the caller's. Throws file_error also where `destination` has another number of
@@ -462,7 +463,7 @@ class safetensors_writer {
     if (name == "__metadata__") throw argument_error("A tensor cannot be named __metadata__: the format reserves it.");
     if (!names_.insert(name).second)
       throw argument_error("There are two tensors named " + detail::in_quotes(name) + ".");
-    if (detail::byte_count(shape, sizeof(Scalar)) != values.size_bytes())
+    if (detail::size_of(shape, sizeof(Scalar)) != values.size_bytes())
       throw argument_error("Tensor " + detail::in_quotes(name) + " has " + std::to_string(values.size()) +
                            " values, which is not what its shape " + detail::shape_text(shape) + " takes.");
     const auto bytes = std::as_bytes(values);
@@ -500,7 +501,7 @@ class safetensors_writer {
     std::vector<const tensor*> order;
     for (const tensor& t : tensors_) order.push_back(&t);
     std::stable_sort(order.begin(), order.end(), [](const tensor* a, const tensor* b) {
-      return detail::safetensors_element_size(a->dtype) > detail::safetensors_element_size(b->dtype);
+      return detail::safetensors_element_bits(a->dtype) > detail::safetensors_element_bits(b->dtype);
     });
 
     layout result;

@@ -12,7 +12,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
-#include <limits>
+#include <map>
 #include <set>
 #include <span>
 #include <spikenet/core/error.hpp>
@@ -24,6 +24,12 @@
 #include <vector>
 
 namespace spikenet {
+
+// How the names in a file differ from the network's.
+struct load_options {
+  // Text before each name of the file: "module." of DistributedDataParallel, "_orig_mod." of torch.compile.
+  std::string prefix = {};
+};
 
 namespace detail {
 
@@ -56,30 +62,62 @@ struct state_dict_dialect {
   }
 };
 
-// All that is wrong with a file, in one error.
+// All that is wrong with a file, in one error: first what the network lacks, then what the file has too many. Each side
+// has its share of the message, so that the names of both are seen.
 class refusal {
  public:
   explicit refusal(const safetensors_file& file) : file_{file.name()} {}
 
-  void add(std::string_view tensor, const std::string& what) {
-    constexpr std::size_t longest = 800;
-    const std::string next = "tensor " + in_quotes(tensor) + " " + what;
-    if (left_out_ == 0 && (text_.empty() || text_.size() + next.size() <= longest))
-      text_ += (text_.empty() ? "" : "; ") + next;
-    else
-      ++left_out_;
-  }
+  // Adds what is wrong with a tensor of the network.
+  void add(std::string_view tensor, const std::string& what) { add_to(network_side_, tensor, what); }
+  // Adds a tensor of the file that the network has no place for.
+  void add_unplaced(std::string_view tensor, const std::string& what) { add_to(file_side_, tensor, what); }
+
   void raise() const {
-    if (text_.empty()) return;
-    throw file_error(file_ + ": " + text_ +
-                     (left_out_ > 0 ? "; and so on, with " + std::to_string(left_out_) + " more." : "."));
+    if (network_side_.empty() && file_side_.empty()) return;
+    throw file_error(file_ + ": " + network_side_ + (network_side_.empty() || file_side_.empty() ? "" : "; ") +
+                     file_side_ + (left_out_ > 0 ? "; and so on, with " + std::to_string(left_out_) + " more." : "."));
   }
 
  private:
+  void add_to(std::string& side, std::string_view tensor, const std::string& what) {
+    constexpr std::size_t longest = 400;
+    const std::string next = "tensor " + in_quotes(tensor) + " " + what;
+    if (side.empty() || side.size() + next.size() <= longest)
+      side += (side.empty() ? "" : "; ") + next;
+    else
+      ++left_out_;
+  }
+
   const std::string& file_;
-  std::string text_;
+  std::string network_side_, file_side_;
   std::size_t left_out_ = 0;
 };
+
+// Throws file_error if most of these names are in the file, but behind another text than `prefix`.
+inline void check_prefix(const safetensors_file& file, const std::vector<std::string>& names,
+                         const std::string& prefix) {
+  std::map<std::string_view, std::size_t> found;  // how many names stand behind each text
+  for (const auto& [stored, entry] : file.tensors())
+    for (const std::string& name : names)
+      if (stored.ends_with(name)) ++found[std::string_view{stored}.substr(0, stored.size() - name.size())];
+  const auto most =
+      std::max_element(found.begin(), found.end(), [](const auto& a, const auto& b) { return a.second < b.second; });
+  if (most == found.end() || 2 * most->second < names.size() || most->first == prefix) return;
+  const std::string actual{most->first};
+  const auto name = std::find_if(names.begin(), names.end(), [&](const auto& n) { return file.contains(actual + n); });
+  throw file_error(file.name() + ": tensor " + in_quotes(prefix + *name) + " is missing, but " +
+                   in_quotes(actual + *name) + " is there: the file's names " +
+                   (actual.empty() ? "do not begin with " + in_quotes(prefix) + ". Load it without a prefix."
+                                   : "begin with " + in_quotes(actual) + ". Load it with that prefix (load_options)."));
+}
+
+// Returns whether a tensor of this type cannot be one of a network: parts of quantised weights, complex numbers, and
+// unknown types.
+inline bool is_of_no_network(std::string_view dtype) {
+  const std::size_t bits = safetensors_element_bits(dtype);
+  return bits % 8 != 0 || bits == 0 || dtype.starts_with("F8_") || dtype == "C64";
+}
 
 // The content of the file that save_state_dict(net, path, metadata) writes, in a dialect.
 template <class Network>
@@ -112,37 +150,48 @@ safetensors_writer state_dict_writer(Network& net, const std::filesystem::path& 
 // [C], or [1, C, 1, 1, 1] as programs that do tdBN by hand keep its statistics.
 inline bool is_vector_of(std::span<const std::size_t> shape, std::size_t size) {
   const auto units = static_cast<std::size_t>(std::count(shape.begin(), shape.end(), std::size_t{1}));
-  return byte_count(shape, 1) == size && units + 1 >= shape.size();
+  return size_of(shape, 1) == size && units + 1 >= shape.size();
 }
 
 // Sets the network's tensors from a file in a dialect: load_state_dict and import_state_dict.
 template <class Network>
-void load_tensors(Network& net, const safetensors_file& file, const state_dict_dialect& dialect) {
+void load_tensors(Network& net, const safetensors_file& file, const state_dict_dialect& dialect,
+                  const load_options& options) {
   std::vector<std::vector<std::byte>> all_staged;  // what each tensor will hold, in the order of for_each_tensor
   std::set<std::string, std::less<>> known;
+  std::vector<std::string> without_prefix;
+  bool complete = true;
   refusal wrong{file};
   net.for_each_tensor([&](const auto& info, auto values) {
     using scalar = typename decltype(values)::value_type;
     std::vector<std::string> names = dialect.names(info.name);
+    without_prefix.insert(without_prefix.end(), names.begin(), names.end());
+    for (std::string& name : names) name.insert(0, options.prefix);
     for (const std::string& name : names)
       if (const std::string counter = batch_counter_name(name); !counter.empty()) known.insert(counter);
     known.insert(names.begin(), names.end());
     const std::string first = names.front();
     std::erase_if(names, [&](const std::string& name) { return !file.contains(name); });
-    if (names.empty()) return wrong.add(first, "is missing");
+    if (names.empty()) {
+      complete = false;
+      return wrong.add(first, "is missing");
+    }
     const std::string& name = names.front();
     const safetensors_entry& stored = file.at(name);
-    for (const std::string& other : names)
+    const auto content = file.bytes(name);
+    for (const std::string& other : names) {
+      const auto other_content = file.bytes(other);
       if (file.at(other).dtype != stored.dtype || file.at(other).shape != stored.shape ||
-          !std::ranges::equal(file.bytes(other), file.bytes(name)))
+          !std::equal(content.begin(), content.end(), other_content.begin(), other_content.end()))
         wrong.add(other, "is not equal to " + in_quotes(name) + ", of which it is another name");
+    }
 
     if (!std::equal(stored.shape.begin(), stored.shape.end(), info.shape.begin(), info.shape.end()) &&
         !(dialect.unit_extents && info.shape.size() == 1 && is_vector_of(stored.shape, info.shape[0])))
       return wrong.add(name,
                        "has shape " + shape_text(stored.shape) + ", where the network has " + shape_text(info.shape));
     if (stored.dtype != "F32" && stored.dtype != "F64")
-      return wrong.add(name, "has dtype " + stored.dtype + ", where F32 or F64 is needed");
+      return wrong.add(name, "has " + dtype_text(stored.dtype) + ", where F32 or F64 is needed");
 
     // Staged in the network's own precision, so that a double beyond float's range is found to be infinite here.
     std::vector<scalar> staged;
@@ -163,14 +212,16 @@ void load_tensors(Network& net, const safetensors_file& file, const state_dict_d
     const auto bytes = std::as_bytes(std::span(staged));
     all_staged.emplace_back(bytes.begin(), bytes.end());
   });
+  if (!complete) check_prefix(file, without_prefix, options.prefix);
   for (const auto& [name, entry] : file.tensors())
-    if (!known.contains(name)) wrong.add(name, "of shape " + shape_text(entry.shape) + " has no place in the network");
+    if (!known.contains(name) && !is_of_no_network(entry.dtype))
+      wrong.add_unplaced(name, "of shape " + shape_text(entry.shape) + " has no place in the network");
   wrong.raise();
 
   // A tensor of a device is on the host for as long as it is visited, and no longer.
   auto staged = all_staged.begin();
   net.for_each_tensor([&](const auto&, auto values) {
-    std::ranges::copy(*staged, std::as_writable_bytes(values).begin());
+    std::copy(staged->begin(), staged->end(), std::as_writable_bytes(values).begin());
     ++staged;
   });
 }
@@ -187,18 +238,21 @@ void save_state_dict(Network& net, const std::filesystem::path& path, const safe
 }
 
 // Sets the network's parameters and running statistics from the file's tensors, F32 or F64 whatever the network
-// computes in. Everything is checked before anything changes: throws one file_error naming the tensors that are
-// missing, have another shape or type, have no place in the network, or hold NaN, infinity, or a negative running
-// variance. Batch counters may be there or not and are ignored: tdBN's running statistics do not depend on them.
+// computes in. Checks everything before it changes anything. Throws one file_error that names the tensors which
+// - are missing, or have another shape or type,
+// - have no place in the network, unless their type is one that no network has (F8_E8M0, C64, unknown ones),
+// - hold NaN, infinity, or a negative running variance,
+// and if most names are there behind another prefix than that of the options, one that names this prefix.
+// Ignores batch counters: tdBN's running statistics do not depend on them.
 template <class Network>
-void load_state_dict(Network& net, const safetensors_file& file) {
-  detail::load_tensors(net, file, {});
+void load_state_dict(Network& net, const safetensors_file& file, const load_options& options = {}) {
+  detail::load_tensors(net, file, {}, options);
 }
 
-// As above, from a file. Throws file_error also where it cannot be read or is not a safetensors file.
+// Does the same from a file. Throws file_error also if it cannot be read or is not a safetensors file.
 template <class Network>
-void load_state_dict(Network& net, const std::filesystem::path& path) {
-  load_state_dict(net, safetensors_file::read(path));
+void load_state_dict(Network& net, const std::filesystem::path& path, const load_options& options = {}) {
+  load_state_dict(net, safetensors_file::read(path), options);
 }
 
 }  // namespace spikenet

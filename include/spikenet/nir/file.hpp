@@ -8,13 +8,14 @@
 //     /node/edges                        strings [edges, 2]: from, to
 //
 // Opt-in: needs the HDF5 C library, 1.10 or later (CMake target spikenet::nir). One thread at a time is in HDF5 through
-// these functions, and nothing of it is kept.
+// these functions, and nothing of it is kept but a filter: HDF5 has none for LZF, which the package `nir` can write.
 #pragma once
 
 #include <hdf5.h>
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -24,6 +25,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -31,6 +33,7 @@
 #include "spikenet/core/error.hpp"
 #include "spikenet/io/atomic_file.hpp"
 #include "spikenet/nir/graph.hpp"
+#include "spikenet/nir/lzf.hpp"
 
 namespace spikenet::nir {
 
@@ -82,20 +85,61 @@ class in_hdf5 {
   void* data_ = nullptr;
 };
 
+// Returns why the last call of HDF5 failed, fit for a message: `; HDF5 says "required filter 'x' is not registered"`.
+// Its deepest error is the cause, unless it is about a plugin that was not found: then that comes second.
+inline std::string hdf5_reason() {
+  struct reasons {
+    std::string cause, plugin;
+  } found;
+  H5Ewalk2(
+      H5E_DEFAULT, H5E_WALK_UPWARD,
+      [](unsigned, const H5E_error2_t* error, void* to) -> herr_t {
+        auto& [cause, plugin] = *static_cast<reasons*>(to);
+        std::string& reason = error->maj_num == H5E_PLUGIN ? plugin : cause;
+        if (cause.empty() && reason.empty() && error->desc) reason = error->desc;
+        return 0;
+      },
+      &found);
+  if (found.cause.empty()) return {};
+  return "; HDF5 says " + in_quotes(found.cause) + (found.plugin.empty() ? "" : " and " + in_quotes(found.plugin));
+}
+
+// Decompresses a chunk of a data set; the signature is HDF5's.
+inline std::size_t lzf_filter(unsigned flags, std::size_t, const unsigned*, std::size_t bytes, std::size_t* buffer_size,
+                              void** buffer) noexcept {
+  if (!(flags & H5Z_FLAG_REVERSE)) return 0;
+  const std::span from{static_cast<const std::uint8_t*>(*buffer), bytes};
+  const std::size_t size = decompress_lzf(from);
+  void* const to = size > 0 ? H5allocate_memory(size, false) : nullptr;
+  if (!to) return 0;
+  decompress_lzf(from, static_cast<std::uint8_t*>(to));
+  H5free_memory(*buffer);
+  *buffer = to;
+  return *buffer_size = size;
+}
+
+// Registers the filter under the number that the HDF Group has given to LZF, unless the program has one.
+inline void register_lzf() {
+  constexpr H5Z_filter_t number = 32000;
+  constexpr H5Z_class2_t filter{H5Z_CLASS_T_VERS, number, 0, 1, "lzf", nullptr, nullptr, lzf_filter};
+  if (H5Zfilter_avail(number) <= 0) H5Zregister(&filter);
+}
+
 class nir_reader {
  public:
   nir_reader(const std::string& name, const read_limits& limits) : name_{name}, limits_{limits} {}
 
   graph read(std::span<const std::byte> content) {
+    register_lzf();
     const hdf5_object access{H5Pcreate(H5P_FILE_ACCESS), H5Pclose};
     // HDF5 copies the content and does not change it.
     void* const image = const_cast<std::byte*>(content.data());
-    if (content.empty() || H5Pset_fapl_core(access.id(), 1 << 16, false) < 0 ||
-        H5Pset_file_image(access.id(), image, content.size()) < 0)
-      fail("is not an HDF5 file, or is truncated");
+    if (content.empty()) fail("is empty");
+    if (H5Pset_fapl_core(access.id(), 1 << 16, false) < 0 || H5Pset_file_image(access.id(), image, content.size()) < 0)
+      fail("cannot be read" + hdf5_reason());
     // A name that no file can have: HDF5 takes no image where there is one.
     const hdf5_object file{H5Fopen("/dev/null/image", H5F_ACC_RDONLY, access.id()), H5Fclose};
-    if (!file) fail("is not an HDF5 file, or is truncated");
+    if (!file) fail("is not an HDF5 file, or is truncated" + hdf5_reason());
     file_size_ = content.size();
 
     const hdf5_object root = open(file.id(), "node", H5I_GROUP, "/");
@@ -114,28 +158,35 @@ class nir_reader {
   [[noreturn]] void fail(const std::string& where, const std::string& field, const std::string& problem) const {
     fail(where + ": " + in_quotes(field) + " " + problem);
   }
+  // Fails because the last call of HDF5 has.
+  [[noreturn]] void fail_to_read(const std::string& where) const { fail(where + " cannot be read" + hdf5_reason()); }
+  [[noreturn]] void fail_to_read(const std::string& where, const std::string& field) const {
+    fail_to_read(where + ": " + in_quotes(field));
+  }
 
   // Only what lies in this file itself: a link may lead to another one.
   hdf5_object open(hid_t group, const std::string& name, H5I_type_t kind, const std::string& where) const {
     H5L_info_t info;
-    if (H5Lexists(group, name.c_str(), H5P_DEFAULT) <= 0) fail(where + ": there is no " + in_quotes(name));
-    if (H5Lget_info(group, name.c_str(), &info, H5P_DEFAULT) < 0 || info.type != H5L_TYPE_HARD)
-      fail(where, name, "is a link to elsewhere");
+    const htri_t exists = H5Lexists(group, name.c_str(), H5P_DEFAULT);
+    if (exists == 0) fail(where + ": there is no " + in_quotes(name));
+    if (exists < 0 || H5Lget_info(group, name.c_str(), &info, H5P_DEFAULT) < 0) fail_to_read(where, name);
+    if (info.type != H5L_TYPE_HARD) fail(where, name, "is a link to elsewhere");
     hdf5_object object{H5Oopen(group, name.c_str(), H5P_DEFAULT), H5Oclose};
-    if (!object) fail(where, name, "cannot be read");
+    if (!object) fail_to_read(where, name);
     if (H5Iget_type(object.id()) != kind) fail(where, name, kind == H5I_GROUP ? "is not a group" : "is not a data set");
     return object;
   }
 
   std::vector<std::string> members(hid_t group, std::size_t limit, const std::string& where) const {
     H5G_info_t info;
-    if (H5Gget_info(group, &info) < 0) fail(where + ": cannot be read");
+    if (H5Gget_info(group, &info) < 0) fail_to_read(where);
     if (info.nlinks > limit)
       fail(where + ": has " + std::to_string(info.nlinks) + " entries, more than " + std::to_string(limit));
     std::vector<std::string> names;
     for (hsize_t i = 0; i < info.nlinks; ++i) {
       const ssize_t size = H5Lget_name_by_idx(group, ".", H5_INDEX_NAME, H5_ITER_INC, i, nullptr, 0, H5P_DEFAULT);
-      if (size < 0 || static_cast<std::size_t>(size) > file_size_) fail(where + ": cannot be read");
+      if (size < 0) fail_to_read(where);
+      if (static_cast<std::size_t>(size) > file_size_) fail(where + ": a name is longer than the file");
       std::string name(static_cast<std::size_t>(size), '\0');
       H5Lget_name_by_idx(group, ".", H5_INDEX_NAME, H5_ITER_INC, i, name.data(), name.size() + 1, H5P_DEFAULT);
       names.push_back(std::move(name));
@@ -153,11 +204,12 @@ class nir_reader {
   data_set open_data(hid_t group, const std::string& field, const std::string& where) {
     hdf5_object object = open(group, field, H5I_DATASET, where);
     hdf5_object type{H5Dget_type(object.id()), H5Tclose};
+    if (!type) fail_to_read(where, field);
     const hdf5_object space{H5Dget_space(object.id()), H5Sclose};
-    const int rank = space ? H5Sget_simple_extent_ndims(space.id()) : -1;
-    if (!type || rank < 0 || rank > H5S_MAX_RANK) fail(where, field, "cannot be read");
-    std::array<hsize_t, H5S_MAX_RANK> dims{};
-    if (H5Sget_simple_extent_dims(space.id(), dims.data(), nullptr) < 0) fail(where, field, "cannot be read");
+    if (!space) fail_to_read(where, field);
+    std::array<hsize_t, H5S_MAX_RANK> dims{};  // HDF5 has no more
+    const int rank = H5Sget_simple_extent_dims(space.id(), dims.data(), nullptr);
+    if (rank < 0) fail_to_read(where, field);
     data_set d{std::move(object),
                std::move(type),
                H5T_NO_CLASS,
@@ -194,19 +246,22 @@ class nir_reader {
       H5Tset_size(memory.id(), H5T_VARIABLE);
       std::vector<char*> pointers(d.size, nullptr);
       const bool good = H5Dread(d.object.id(), memory.id(), H5S_ALL, H5S_ALL, H5P_DEFAULT, pointers.data()) >= 0;
+      const std::string reason = good ? "" : hdf5_reason();  // the next call of HDF5 forgets it
       for (char* p : pointers) {
         strings.emplace_back(p ? p : "");
         if (p) H5free_memory(p);
       }
-      if (!good) fail(where, field, "cannot be read");
+      if (!good) fail(where, field, "cannot be read" + reason);
     } else {
       const std::size_t size = H5Tget_size(d.type.id());
       H5Tset_size(memory.id(), size + 1);
       if (size == 0 || size > file_size_ || (d.size > 0 && size + 1 > 1100 * file_size_ / d.size))
-        fail(where, field, "cannot be read");
+        fail(where, field,
+             "has strings of " + std::to_string(size) + " bytes, " +
+                 (size == 0 ? "none" : "more than the file can hold"));
       std::vector<char> characters((size + 1) * d.size, '\0');
       if (H5Dread(d.object.id(), memory.id(), H5S_ALL, H5S_ALL, H5P_DEFAULT, characters.data()) < 0)
-        fail(where, field, "cannot be read");
+        fail_to_read(where, field);
       for (std::size_t i = 0; i < d.size; ++i) {
         const char* const first = characters.data() + i * (size + 1);
         strings.emplace_back(first, std::find(first, first + size, '\0'));
@@ -227,7 +282,7 @@ class nir_reader {
     if (d.kind != H5T_INTEGER || d.shape.size() > 1 || d.size > 64) fail(where, field, "is not a few whole numbers");
     std::vector<std::int64_t> values(d.size);
     if (H5Dread(d.object.id(), H5T_NATIVE_INT64, H5S_ALL, H5S_ALL, H5P_DEFAULT, values.data()) < 0)
-      fail(where, field, "cannot be read");
+      fail_to_read(where, field);
     return values;
   }
   std::size_t natural(std::int64_t value, const std::string& field, const std::string& where) const {
@@ -263,7 +318,7 @@ class nir_reader {
     to.stored = H5Tget_size(d.type.id()) > sizeof(float) ? precision::f64 : precision::f32;
     to.values.resize(d.size);
     if (H5Dread(d.object.id(), H5T_NATIVE_DOUBLE, H5S_ALL, H5S_ALL, H5P_DEFAULT, to.values.data()) < 0)
-      fail(where, field, "cannot be read");
+      fail_to_read(where, field);
   }
 
   // "valid" and "same" stand for numbers.
@@ -296,6 +351,8 @@ class nir_reader {
   node read_node_of(hid_t group, const std::string& where, const std::string& type,
                     const std::vector<std::string>& present) {
     if constexpr (Index == std::variant_size_v<node>) {
+      if (std::find(std::begin(other_types), std::end(other_types), type) != std::end(other_types))
+        fail(where + " is of type " + in_quotes(type) + ", which NIR has, but this library does not support");
       fail(where + " is of the unknown type " + in_quotes(type));
     } else {
       using node_type = std::variant_alternative_t<Index, node>;
@@ -468,13 +525,17 @@ inline graph parse(std::span<const std::byte> content, const std::string& name, 
 
 // As above, from a file. Throws file_error also where it cannot be read.
 inline graph read(const std::filesystem::path& path, const read_limits& limits = {}) {
+  const auto fail = [&](const std::string& problem) { throw file_error(path.string() + ": " + problem + "."); };
+  std::error_code failure;
+  const auto status = std::filesystem::status(path, failure);
+  if (!std::filesystem::exists(status)) fail("cannot be opened: " + failure.message());
+  if (!std::filesystem::is_regular_file(status)) fail("is not a regular file");
   std::ifstream stream(path, std::ios::binary | std::ios::ate);
-  const std::streamoff size = stream ? static_cast<std::streamoff>(stream.tellg()) : -1;
-  if (size < 0 || !std::filesystem::is_regular_file(path)) throw file_error(path.string() + ": cannot be read.");
-  std::vector<std::byte> content(static_cast<std::size_t>(size));
+  if (!stream) fail(std::string("cannot be opened: ") + std::strerror(errno));
+  std::vector<std::byte> content(static_cast<std::size_t>(stream.tellg()));
   stream.seekg(0);
-  if (!stream.read(reinterpret_cast<char*>(content.data()), size))
-    throw file_error(path.string() + ": cannot be read.");
+  if (!stream.read(reinterpret_cast<char*>(content.data()), static_cast<std::streamsize>(content.size())))
+    fail("cannot be read to its end");
   return parse(content, path.string(), limits);
 }
 

@@ -248,6 +248,9 @@ using node = std::variant<input, output, linear, affine, conv2d, sum_pool2d, avg
                           delay, integrator, leaky_integrator, integrate_and_fire, leaky_integrate_and_fire,
                           current_based_leaky_integrator, current_based_leaky_integrate_and_fire>;
 
+// The types that NIR has beside these, as of version 1.0.8.
+inline constexpr std::string_view other_types[]{"Conv1d", "NIRGraph"};
+
 inline std::string_view type_of(const node& n) {
   return std::visit([](const auto& v) { return v.type; }, n);
 }

@@ -16,14 +16,17 @@
 #include <cmath>
 #include <cstddef>
 #include <iterator>
+#include <map>
 #include <optional>
 #include <set>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <variant>
 #include <vector>
 
 #include "spikenet/core/error.hpp"
+#include "spikenet/core/identifier.hpp"
 #include "spikenet/nir/graph.hpp"
 
 namespace spikenet::nir {
@@ -56,10 +59,14 @@ struct cpp_layer {
 
 class cpp_generator {
  public:
-  cpp_generator(const graph& g, const cpp_options& options) : graph_{g}, options_{options}, analysis_{analyse(g)} {}
+  cpp_generator(const graph& g, const cpp_options& options) : graph_{g}, options_{options}, analysis_{analyse(g)} {
+    name_layers();
+  }
 
   std::string generate() {
     check_options();
+    for (const std::string& name : analysis_.order)
+      if (!is_supported(graph_.nodes.at(name))) refuse_type(name);
     find_neurons();
     std::string first, last;
     for (const auto& [name, n] : graph_.nodes) {
@@ -69,6 +76,7 @@ class cpp_generator {
       }
       if (std::holds_alternative<output>(n)) {
         if (!last.empty()) refuse(name, "is a second Output; a network has one");
+        if (!analysis_.out_of.at(name).empty()) refuse(name, "is an Output, but an edge leads out of it");
         last = name;
       }
     }
@@ -77,7 +85,7 @@ class cpp_generator {
       refuse(first, "has the shape " + text(shape) + ", not [C, H, W] or [F]");
     std::vector<cpp_layer> layers;
     // A vector is a map of one pixel.
-    if (shape.size() == 1) layers.push_back({"spikenet::flatten", {}});
+    if (shape.size() == 1) layers.push_back({named(first, "spikenet::flatten"), {}});
     const std::string end = walk(first, layers);
     if (end != last) refuse(end, "stands where the Output should");
     if (analysis_.shapes.at(last).size() != 1)
@@ -88,13 +96,58 @@ class cpp_generator {
 
  private:
   void check_options() const {
-    const std::string& n = options_.name_space;
-    const auto letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; };
-    const bool good = !n.empty() && letter(n[0]) &&
-                      std::all_of(n.begin(), n.end(), [&](char c) { return letter(c) || (c >= '0' && c <= '9'); });
-    if (!good) throw argument_error("nir: " + in_quotes(n) + " is no name for a namespace");
+    if (!spikenet::detail::is_namespace_name(options_.name_space))
+      throw argument_error("nir: " + in_quotes(options_.name_space) +
+                           " is no name for a namespace: " + spikenet::detail::namespace_name_rule);
     if (!(options_.dt > 0) || !std::isfinite(options_.dt)) throw argument_error("nir: dt must be positive and finite");
     if (options_.timesteps == 0) throw argument_error("nir: a network needs at least 1 timestep");
+  }
+
+  // Gives each node's layer a name: the node's own if a file of tensors should have it and a residual block has no part
+  // of that name, else one like it that no other layer has.
+  void name_layers() {
+    const auto usable = [](std::string name) {
+      std::replace_if(
+          name.begin(), name.end(),
+          [](char c) {
+            return !((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+                     c == '-' || c == '.');
+          },
+          '_');
+      const std::string first = name.substr(0, name.find('.'));
+      if (first.empty() || first == "shortcut" || first == "join") name.insert(first.size(), "_");
+      return name;
+    };
+    for (const auto& [name, n] : graph_.nodes)
+      if (usable(name) == name) names_[name] = unused(name);
+    for (const auto& [name, n] : graph_.nodes)
+      if (!names_.contains(name)) names_[name] = unused(usable(name));
+  }
+
+  // Returns a name that no layer has had so far, this one if possible.
+  std::string unused(std::string name) {
+    while (!layer_names_.insert(name).second) name += '_';
+    return name;
+  }
+
+  // Returns a name for a residual block that begins no other layer's name: "block1.conv" is a layer in it.
+  std::string block_name() {
+    while (true) {
+      std::string name = "block" + count(++blocks_);
+      const auto next = layer_names_.lower_bound(name + ".");
+      if (!layer_names_.contains(name) && (next == layer_names_.end() || !next->starts_with(name + "."))) return name;
+    }
+  }
+
+  static bool is_supported(const node& n) {
+    return fires(n) || std::holds_alternative<input>(n) || std::holds_alternative<output>(n) ||
+           std::holds_alternative<conv2d>(n) || std::holds_alternative<linear>(n) ||
+           std::holds_alternative<affine>(n) || std::holds_alternative<avg_pool2d>(n) ||
+           std::holds_alternative<sum_pool2d>(n) || std::holds_alternative<flatten>(n) ||
+           std::holds_alternative<scale>(n);
+  }
+  [[noreturn]] void refuse_type(const std::string& name) const {
+    refuse(name, "is of type " + std::string(type_of(graph_.nodes.at(name))) + ", which no layer of this library does");
   }
 
   static bool fires(const node& n) {
@@ -224,9 +277,10 @@ class cpp_generator {
     if (!fires(graph_.nodes.at(join))) refuse(join, "adds two paths, which only LIF and IF do here");
     std::vector<cpp_layer> joined;
     add_neurons(join, joined);
-    cpp_layer block{"spikenet::residual<" + sequence_of(main) + ",\n                       " +
+    cpp_layer block{"spikenet::named<\"" + block_name() + "\", spikenet::residual<" + sequence_of(main) +
+                        ",\n                       " +
                         (shortcut.empty() ? "spikenet::identity" : sequence_of(shortcut)) + ", " + sequence_of(joined) +
-                        ">",
+                        ">>",
                     {}};
     for (auto* part : {&main, &joined, &shortcut})  // as a network counts them
       for (cpp_layer& layer : *part)
@@ -262,7 +316,7 @@ class cpp_generator {
         refuse(name, "gives " + text(analysis_.shapes.at(name)) + "; only flattening to one dimension is supported");
       const bool is_vector =
           analysis_.shapes.at(analysis_.into.at(name)[0]).size() == 1 || pooled_to_vector_.contains(name);
-      if (!is_vector) layers.push_back({"spikenet::flatten", {}});
+      if (!is_vector) layers.push_back({named(name, "spikenet::flatten"), {}});
       return;
     }
     if (const auto* s = std::get_if<scale>(&n)) {
@@ -270,19 +324,14 @@ class cpp_generator {
       if (!factors) refuse(name, "scales the pixels of a channel differently, which no layer does");
       return add_diagonal(name, *factors, std::vector<double>(factors->size()), layers);
     }
-    refuse(name, "is of type " + std::string(type_of(n)) + ", which no layer of this library does");
+    refuse_type(name);
   }
 
   static std::string count(std::size_t n) { return std::to_string(n); }
 
-  std::string named(const std::string& name, const std::string& layer) const {
-    std::string shown;
-    for (const char c : name) {
-      const bool good = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
-                        c == '-' || c == '.';
-      shown += good ? c : '_';
-    }
-    return "spikenet::named<\"" + shown + "\", " + layer + ">";
+  // The layer under its node's name.
+  std::string named(const std::string& node, const std::string& layer) const {
+    return "spikenet::named<\"" + names_.at(node) + "\", " + layer + ">";
   }
 
   void add_conv(const std::string& name, const conv2d& c, std::vector<cpp_layer>& layers) {
@@ -321,14 +370,15 @@ class cpp_generator {
   void add_diagonal(const std::string& name, const std::vector<double>& factors, const std::vector<double>& shifts,
                     std::vector<cpp_layer>& layers) {
     const std::size_t channels = factors.size();
+    const std::string before = "spikenet::named<\"" + unused(names_.at(name) + ".scale") + "\", ";
     if (analysis_.shapes.at(name).size() == 3) {
-      layers.push_back({named(name + ".scale", "spikenet::conv2d<" + count(channels) + ", 1, spikenet::groups<" +
-                                                   count(channels) + ">, spikenet::with_bias>"),
+      layers.push_back({before + "spikenet::conv2d<" + count(channels) + ", 1, spikenet::groups<" + count(channels) +
+                            ">, spikenet::with_bias>>",
                         {{name + ".scale.weight", factors}, {name + ".scale.bias", shifts}}});
     } else {
       std::vector<double> weight(channels * channels);
       for (std::size_t i = 0; i < channels; ++i) weight[i * channels + i] = factors[i];
-      layers.push_back({named(name + ".scale", "spikenet::linear<" + count(channels) + ">"),
+      layers.push_back({before + "spikenet::linear<" + count(channels) + ">>",
                         {{name + ".scale.weight", std::move(weight)}, {name + ".scale.bias", shifts}}});
     }
   }
@@ -484,14 +534,19 @@ Network make() {
   std::optional<double> decay_;
   discrete_neurons behind_;
   std::set<std::string> taken_up_, pooled_to_vector_;
+  std::map<std::string, std::string> names_;  // of the nodes' layers
+  std::set<std::string> layer_names_;         // of all layers but residual blocks
+  std::size_t blocks_ = 0;
 };
 
 }  // namespace detail
 
 // The text of a header: a type `network<Backend, Timesteps>` in a namespace, and `make()`, which gives it the weights.
-// Its layers have the names of the nodes, so that an observer (network::evaluate) sees the spikes of each. Throws
-// argument_error naming the node where the graph makes no sense (see analyse), or is not a chain of layers and residual
-// blocks that this library has, of neurons with one decay that reset to 0.
+// Its layers have the names of the nodes, so that an observer (network::evaluate) sees the spikes of each. Residual
+// blocks are called block1, block2, ..., and characters other than letters, digits, "_", "-" and "." become "_", with
+// more of them behind the name if another node has it. Throws argument_error naming the node if the graph makes no
+// sense (see analyse), or is not a chain of layers and residual blocks that this library has, of neurons with one decay
+// that reset to 0; and for a name_space that is a keyword, reserved, or no identifier.
 inline std::string to_cpp(const graph& g, const cpp_options& options = {}) {
   return detail::cpp_generator(g, options).generate();
 }
