@@ -3,7 +3,7 @@
 # All labels. README.md says which question each answers.
 set(spikenet_test_labels
     unit gradient golden isa isa_other allocation compile_fail rules headers docs packaging compile_budget inference nir
-    small_example example training fuzz interop cuda plans nvcc gpu)
+    small_example example training fuzz interop cuda cuda_golden cuda_races plans nvcc gpu)
 set(SPIKENET_TEST_LABELS all CACHE STRING "Labels of the tests to build and run: all, or a list of them")
 set(SPIKENET_TEST_PREFIX "" CACHE STRING "Beginning of every test's name, to tell several builds apart")
 mark_as_advanced(SPIKENET_TEST_PREFIX)

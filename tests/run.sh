@@ -62,17 +62,18 @@ if [ $all = no ]; then
     -D SPIKENET_BUILD_BENCHMARKS=OFF -D SPIKENET_CUDA=OFF -D SPIKENET_MNIST_SIZES=16x2 \
     -D "SPIKENET_GOLDEN_CASES=4x2;8x2s4"
 else
-  # clang compiles with the sanitizers what may have undefined behaviour, unoptimised; without debug information, which
+  # clang compiles with the sanitizers, unoptimised, what may have undefined behaviour: without debug information, which
   # takes a quarter of the compile time. It compiles optimised what its optimiser could get wrong.
   build clang-sanitize sanitize "unit;golden;fuzz;nir;cuda" -- "${library_alone[@]}" -D SPIKENET_GOLDEN_CASES=4x1 \
     -D CMAKE_CXX_FLAGS_RELWITHDEBINFO=-O0
-  build clang clang "isa;gradient;golden;compile_fail" -- "${library_alone[@]}" -D SPIKENET_GOLDEN_CASES=4x2
-  # g++ compiles unoptimised, with assertions, what is measured by hand and read by users.
+  build clang clang "isa;golden;compile_fail" -- "${library_alone[@]}" -D SPIKENET_GOLDEN_CASES=4x2
+  # g++ compiles unoptimised, with assertions, the programs that are no tests.
   build debug debug small_example spikenet_benchmarks spikenet_peer_16x2 -- -D CMAKE_CXX_COMPILER=g++ -D SPIKENET_CUDA=OFF
   # One size more than the one that is trained, for what chooses among sizes.
   build release gcc "unit;gradient;golden;isa;isa_other;allocation;compile_fail;rules;headers;docs;packaging;\
-compile_budget;inference;nir;example;training;fuzz;interop;cuda;plans;nvcc;gpu" all_verify_interface_header_sets -- \
-    -D CMAKE_CXX_COMPILER=g++ -D SPIKENET_BUILD_BENCHMARKS=OFF -D "SPIKENET_MNIST_SIZES=16x2;4x1"
+compile_budget;inference;nir;example;training;interop;cuda_golden;cuda_races;plans;nvcc;gpu" \
+    all_verify_interface_header_sets -- \
+    -D CMAKE_CXX_COMPILER=g++ -D SPIKENET_BUILD_BENCHMARKS=OFF -D "SPIKENET_MNIST_SIZES=16x2;4x2"
 fi
 
 # One ctest runs the tests of all trees.
