@@ -6,6 +6,9 @@
 #include <cstdlib>
 #include <optional>
 #include <spikenet/core/error.hpp>
+#include <spikenet/io/checkpoint.hpp>
+#include <spikenet/io/safetensors.hpp>
+#include <spikenet/io/state_dict.hpp>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -96,8 +99,6 @@ std::size_t resumed_epochs(const train_options& saved, std::size_t asked, std::u
   return asked;
 }
 
-}  // namespace
-
 spikenet::safetensors_metadata to_metadata(const checkpoint_info& info) {
   return {{"width", text_of(info.model.width)},
           {"timesteps", text_of(info.model.steps)},
@@ -107,30 +108,6 @@ spikenet::safetensors_metadata to_metadata(const checkpoint_info& info) {
           {"surrogate_half_width", text_of(info.model.a)},
           {"pixel_mean", text_of(info.normalisation.mean.at(0))},
           {"pixel_stddev", text_of(info.normalisation.stddev.at(0))}};
-}
-
-saved_model load_model(const std::filesystem::path& path) {
-  const auto file = spikenet::safetensors_file::read(path);
-  saved_model saved{from_metadata(file), nullptr};
-  try {
-    saved.info.normalisation.check(1);
-    saved.net = make_model(saved.info.model, spikenet::seed{});
-  } catch (const spikenet::argument_error& error) {
-    throw spikenet::file_error(file.name() + ": " + error.what());
-  }
-  saved.net->load(file);
-  return saved;
-}
-
-checkpoint_info from_metadata(const spikenet::safetensors_file& file) {
-  const entries from{file.metadata(), file.name()};
-  return {.model = {.width = from.get<std::size_t>("width"),
-                    .steps = from.get<std::size_t>("timesteps"),
-                    .readout = from.get<std::string>("readout"),
-                    .v_th = from.get<double>("v_th"),
-                    .tau = from.get<double>("tau"),
-                    .a = from.get<double>("surrogate_half_width")},
-          .normalisation = {.mean = {from.get<double>("pixel_mean")}, .stddev = {from.get<double>("pixel_stddev")}}};
 }
 
 spikenet::training_state to_state(const training_record& record, const train_options& options) {
@@ -148,32 +125,97 @@ spikenet::training_state to_state(const training_record& record, const train_opt
   return state;
 }
 
-training_record record_of(const spikenet::checkpoint& last, const train_options& options) {
-  const entries from{last.state().notes, last.name()};
-  training_record record{.epoch = last.state().epoch, .batch = last.state().batch, .so_far = {}, .stopping = {}};
-  for_each_entry(record, [&](const char* name, auto& value) { from.read(name, value); });
-  record.stopping.patience = options.patience;
-  return record;
+}  // namespace
+
+void save_model(const model& net, const checkpoint_info& info, const std::filesystem::path& path) {
+  spikenet::save_state_dict(net, path, to_metadata(info));
 }
 
-train_options resumed_options(const spikenet::checkpoint& last, const train_options& command_line) {
-  const entries from{last.state().notes, last.name()};
+void load_weights(model& net, const std::filesystem::path& path) { spikenet::load_state_dict(net, path); }
+
+checkpoint_info info_of(const spikenet::safetensors_file& file) {
+  const entries from{file.metadata(), file.name()};
+  return {.model = {.width = from.get<std::size_t>("width"),
+                    .steps = from.get<std::size_t>("timesteps"),
+                    .readout = from.get<std::string>("readout"),
+                    .v_th = from.get<double>("v_th"),
+                    .tau = from.get<double>("tau"),
+                    .a = from.get<double>("surrogate_half_width")},
+          .normalisation = {.mean = {from.get<double>("pixel_mean")}, .stddev = {from.get<double>("pixel_stddev")}}};
+}
+
+checkpoint_info checked_info(const spikenet::safetensors_file& file) {
+  checkpoint_info info = info_of(file);
+  try {
+    info.normalisation.check(1);
+    if (const auto reason = why_not_built(info.model)) throw spikenet::argument_error(*reason);
+  } catch (const spikenet::argument_error& error) {
+    throw spikenet::file_error(file.name() + ": " + error.what());
+  }
+  return info;
+}
+
+saved_model load_model(const std::filesystem::path& path) {
+  const auto file = spikenet::safetensors_file::read(path);
+  saved_model saved{checked_info(file), nullptr};
+  try {
+    saved.net = make_model(saved.info.model, spikenet::seed{});
+  } catch (const spikenet::argument_error& error) {
+    throw spikenet::file_error(file.name() + ": " + error.what());
+  }
+  spikenet::load_state_dict(*saved.net, file);
+  return saved;
+}
+
+void save_training(const model& net, const optimizer& rule, const checkpoint_info& info, const training_record& record,
+                   const train_options& options, const std::filesystem::path& directory) {
+  std::visit(
+      [&](const auto& chosen) {
+        spikenet::save_checkpoint(net, chosen, directory, to_state(record, options), to_metadata(info));
+      },
+      rule);
+}
+
+saved_training::saved_training(const std::filesystem::path& directory)
+    : content_{std::make_shared<const spikenet::checkpoint>(spikenet::checkpoint::read(directory))} {}
+
+const std::string& saved_training::name() const { return content_->name(); }
+
+train_options saved_training::options(const train_options& command_line) const {
+  const entries from{content_->state().notes, name()};
   train_options options = command_line;
-  for_each_hyperparameter(options, [&](const std::string& name, auto& value) {
+  for_each_hyperparameter(options, [&](const std::string& option, auto& value) {
     const auto asked = value;
-    from.read(name, value);
-    if (command_line.given.contains(name) && name != "epochs" && asked != value)
-      throw spikenet::argument_error("--" + name + ": It is " + shown(value) +
+    from.read(option, value);
+    if (command_line.given.contains(option) && option != "epochs" && asked != value)
+      throw spikenet::argument_error("--" + option + ": It is " + shown(value) +
                                      " in the training that is resumed, and cannot become " + shown(asked) + ".");
   });
   if (command_line.given.contains("epochs"))
-    options.epochs = resumed_epochs(options, command_line.epochs, last.state().epoch);
+    options.epochs = resumed_epochs(options, command_line.epochs, content_->state().epoch);
   if (!command_line.given.contains("data")) options.data = from.get<std::string>("data");
   return options;
 }
 
+training_record saved_training::record(const train_options& options) const {
+  const spikenet::training_state& state = content_->state();
+  const entries from{state.notes, name()};
+  training_record record{.epoch = state.epoch, .batch = state.batch, .so_far = {}, .stopping = {}};
+  for_each_entry(record, [&](const char* entry, auto& value) { from.read(entry, value); });
+  record.stopping.patience = options.patience;
+  return record;
+}
+
+bool saved_training::is_of(const checkpoint_info& info) const {
+  return to_metadata(info_of(content_->model())) == to_metadata(info);
+}
+
+void saved_training::restore(model& net, const optimizer& rule) const {
+  std::visit([&](const auto& chosen) { content_->restore(net, chosen); }, rule);
+}
+
 train_options begun_options(const train_options& command_line) {
-  const checkpoint_info info = from_metadata(spikenet::safetensors_file::read(command_line.init.value()));
+  const checkpoint_info info = info_of(spikenet::safetensors_file::read(command_line.init.value()));
   train_options options = command_line;
   options.model = info.model;
   options.model.device = command_line.model.device;

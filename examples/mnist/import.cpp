@@ -36,9 +36,9 @@ void import_weights(const import_options& options) {
     info.model.tau = same.decay;
   }
   const auto net = make_model(info.model, spikenet::seed{});
-  net->load(file, from);
+  spikenet::import_state_dict(*net, file, from);
   make_writable_directory(options.out);
-  net->save(model, to_metadata(info));
+  save_model(*net, info, model);
 
   std::printf("network     width %zu, %zu timesteps, readout %s, %zu parameters\n", info.model.width, info.model.steps,
               info.model.readout.c_str(), net->parameter_count());

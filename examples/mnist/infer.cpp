@@ -1,7 +1,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
-#include <spikenet/spikenet.hpp>
+#include <spikenet/backend/cpu/thread_pool.hpp>
 #include <string>
 #include <vector>
 
@@ -12,6 +12,7 @@
 #include "data.hpp"
 #include "deployed.hpp"
 #include "text.hpp"
+#include "trained.hpp"
 
 namespace mnist {
 
@@ -112,7 +113,7 @@ void infer(const infer_options& options) {
   const std::size_t count = std::min(options.images.value_or(dataset.size()), dataset.size());
   const spikenet::subset images = spikenet::subset(dataset).first(count);
   const std::span<const std::int32_t> labels = std::span(dataset.labels).first(count);
-  const auto run = net->deploy(options.number, info.normalisation);
+  const auto run = load_trained(options.checkpoint).net->deploy(options.number, info.normalisation);
   run->take(std::span(dataset.pixels).first(count * image_height * image_width));
   const deployed::sizes bytes = run->bytes();
   std::printf("data        %s: %zu test images\n", options.data.c_str(), count);

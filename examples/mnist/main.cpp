@@ -300,9 +300,9 @@ int main(int argc, char** argv) {
       if (option->count() > 0) train_options.given.insert(option->get_single_name());
     if (no_cuda) train_options.model.device = "cpu";
     const mnist::model_options& asked = sweep.parsed() ? sweep_options.train.model : train_options.model;
-    const auto reason = asked.device == "cpu" ? mnist::why_not_built(asked.width, asked.steps) : std::nullopt;
+    const auto reason = asked.device == "cpu" ? mnist::why_not_built(asked) : std::nullopt;
     if (reason && (sweep.parsed() || (train.parsed() && !train_options.resume)))
-      throw CLI::ValidationError("--width, --steps", *reason);
+      throw CLI::ValidationError("--width, --steps, --readout", *reason);
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return app.exit(error);  // --help
     std::fprintf(stderr, "spikenet-mnist: %s (--help lists what there is)\n", error.what());

@@ -3,8 +3,10 @@
 #include <chrono>
 #include <cstdio>
 #include <span>
+#include <spikenet/backend/cpu/thread_pool.hpp>
+#include <spikenet/network/network.hpp>
 #include <spikenet/network/profile.hpp>
-#include <spikenet/spikenet.hpp>
+#include <spikenet/training/monitor.hpp>
 #include <string>
 #include <utility>
 

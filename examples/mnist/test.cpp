@@ -1,6 +1,6 @@
 #include <cmath>
 #include <cstdio>
-#include <spikenet/spikenet.hpp>
+#include <spikenet/backend/cpu/thread_pool.hpp>
 #include <string>
 #include <utility>
 #include <vector>
