@@ -99,6 +99,19 @@ std::size_t resumed_epochs(const train_options& saved, std::size_t asked, std::u
   return asked;
 }
 
+// The directory of images as a file remembers it: by its absolute path, and the bundled images, which every copy of this
+// program has, by a name.
+constexpr const char* bundled_images = "MNIST";
+
+std::string directory_text(const std::filesystem::path& data) {
+  std::error_code failure;
+  if (std::filesystem::equivalent(data, SPIKENET_MNIST_DIR, failure)) return bundled_images;
+  return std::filesystem::absolute(data).lexically_normal().string();
+}
+std::filesystem::path directory_of(const std::string& text) {
+  return text == bundled_images ? std::filesystem::path{SPIKENET_MNIST_DIR} : std::filesystem::path{text};
+}
+
 spikenet::safetensors_metadata to_metadata(const checkpoint_info& info) {
   return {{"width", text_of(info.model.width)},
           {"timesteps", text_of(info.model.steps)},
@@ -107,12 +120,13 @@ spikenet::safetensors_metadata to_metadata(const checkpoint_info& info) {
           {"tau", text_of(info.model.tau)},
           {"surrogate_half_width", text_of(info.model.a)},
           {"pixel_mean", text_of(info.normalisation.mean.at(0))},
-          {"pixel_stddev", text_of(info.normalisation.stddev.at(0))}};
+          {"pixel_stddev", text_of(info.normalisation.stddev.at(0))},
+          {"data", directory_text(info.data)}};
 }
 
 spikenet::training_state to_state(const training_record& record, const train_options& options) {
   spikenet::training_state state{.epoch = record.epoch, .batch = record.batch, .seed = {options.seed}};
-  state.notes["data"] = options.data.string();
+  state.notes["data"] = directory_text(options.data);
   const auto note = [&](const char* name, const auto& value) { state.notes[name] = text_of(value); };
   for_each_hyperparameter(options, [&]<class Value>(const char* name, const Value& value) {
     if constexpr (requires { value.has_value(); }) {
@@ -135,13 +149,16 @@ void load_weights(model& net, const std::filesystem::path& path) { spikenet::loa
 
 checkpoint_info info_of(const spikenet::safetensors_file& file) {
   const entries from{file.metadata(), file.name()};
+  std::optional<std::string> data;
+  from.read("data", data);
   return {.model = {.width = from.get<std::size_t>("width"),
                     .steps = from.get<std::size_t>("timesteps"),
                     .readout = from.get<std::string>("readout"),
                     .v_th = from.get<double>("v_th"),
                     .tau = from.get<double>("tau"),
                     .a = from.get<double>("surrogate_half_width")},
-          .normalisation = {.mean = {from.get<double>("pixel_mean")}, .stddev = {from.get<double>("pixel_stddev")}}};
+          .normalisation = {.mean = {from.get<double>("pixel_mean")}, .stddev = {from.get<double>("pixel_stddev")}},
+          .data = data ? directory_of(*data) : std::filesystem::path{}};
 }
 
 checkpoint_info checked_info(const spikenet::safetensors_file& file) {
@@ -165,6 +182,19 @@ saved_model load_model(const std::filesystem::path& path) {
   }
   spikenet::load_state_dict(*saved.net, file);
   return saved;
+}
+
+std::filesystem::path data_for(const std::filesystem::path& path, const checkpoint_info& info,
+                               const std::optional<std::filesystem::path>& asked) {
+  if (asked) return *asked;
+  if (info.data.empty())
+    throw spikenet::file_error(path.string() + ": It does not say which images its network was trained on; say where " +
+                               "they are: --data (the bundled MNIST: " SPIKENET_MNIST_DIR ").");
+  std::error_code failure;
+  if (!std::filesystem::is_directory(info.data, failure))
+    throw spikenet::file_error(path.string() + ": Its network was trained on the images in " + info.data.string() +
+                               ", and there is no such directory; say where they are: --data.");
+  return info.data;
 }
 
 void save_training(const model& net, const optimizer& rule, const checkpoint_info& info, const training_record& record,
@@ -193,7 +223,7 @@ train_options saved_training::options(const train_options& command_line) const {
   });
   if (command_line.given.contains("epochs"))
     options.epochs = resumed_epochs(options, command_line.epochs, content_->state().epoch);
-  if (!command_line.given.contains("data")) options.data = from.get<std::string>("data");
+  if (!command_line.given.contains("data")) options.data = directory_of(from.get<std::string>("data"));
   return options;
 }
 
@@ -207,7 +237,9 @@ training_record saved_training::record(const train_options& options) const {
 }
 
 bool saved_training::is_of(const checkpoint_info& info) const {
-  return to_metadata(info_of(content_->model())) == to_metadata(info);
+  checkpoint_info own = info_of(content_->model());
+  own.data = info.data;  // the same images may have moved
+  return to_metadata(own) == to_metadata(info);
 }
 
 void saved_training::restore(model& net, const optimizer& rule) const {
@@ -223,6 +255,7 @@ train_options begun_options(const train_options& command_line) {
   if (command_line.given.contains("a")) options.model.a = command_line.model.a;
   options.pixel_mean = info.normalisation.mean.at(0);
   options.pixel_stddev = info.normalisation.stddev.at(0);
+  if (!command_line.given.contains("data")) options.data = data_for(*command_line.init, info, std::nullopt);
   return options;
 }
 

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <spikenet/data/transform.hpp>
 #include <spikenet/training/early_stopping.hpp>
 #include <string>
@@ -23,6 +24,7 @@ namespace mnist {
 struct checkpoint_info {
   model_options model;
   spikenet::normalise normalisation;  // of the images that it was trained on: one mean, one standard deviation
+  std::filesystem::path data;         // the directory of these images; empty: not known
 };
 
 // Writes model.safetensors. Throws spikenet::error as spikenet::save_state_dict does.
@@ -43,6 +45,11 @@ struct saved_model {
 
 // The network that `train` has saved in a file. Throws spikenet::file_error naming the file and what is wrong with it.
 saved_model load_model(const std::filesystem::path& path);
+
+// The directory of the images for a network from a file: the one that the command line asks for, or else the one of its
+// training. Throws spikenet::file_error where the file does not say which that was, or it is not there any more.
+std::filesystem::path data_for(const std::filesystem::path& path, const checkpoint_info& info,
+                               const std::optional<std::filesystem::path>& asked);
 
 // Where a training stands.
 struct training_record {
@@ -81,8 +88,8 @@ class saved_training {
   std::shared_ptr<const spikenet::checkpoint> content_;
 };
 
-// The command line's options, and from the network that the training is to begin with what it is and how its images are
-// normalised. Throws spikenet::file_error.
+// The command line's options, and from the network that the training is to begin with what it is, how its images are
+// normalised, and where they are unless --data says so. Throws spikenet::file_error.
 train_options begun_options(const train_options& command_line);
 
 }  // namespace mnist

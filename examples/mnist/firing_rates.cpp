@@ -140,11 +140,12 @@ void firing_rates(const firing_rates_options& options) {
   const saved_model saved = load_model(options.checkpoint);
   const model_options& made = saved.info.model;
 
-  check_sums(options.data);
-  const spikenet::image_dataset dataset = read_images(options.data, "t10k");
+  const std::filesystem::path data = data_for(options.checkpoint, saved.info, options.data);
+  check_sums(data);
+  const spikenet::image_dataset dataset = read_images(data, "t10k");
   if (options.sample && *options.sample >= dataset.size())
     throw spikenet::argument_error("--sample " + std::to_string(*options.sample) + ": The test images in " +
-                                   options.data.string() + " are numbered 0 to " + std::to_string(dataset.size() - 1) +
+                                   data.string() + " are numbered 0 to " + std::to_string(dataset.size() - 1) +
                                    ".");
   const spikenet::subset images = options.sample
                                       ? spikenet::subset{dataset, {static_cast<std::uint32_t>(*options.sample)}}
@@ -189,7 +190,7 @@ void firing_rates(const firing_rates_options& options) {
 
   const std::vector<row> rows = rows_of(monitor);
   std::printf("network     %s: %s\n", options.checkpoint.c_str(), of_network.c_str());
-  std::printf("data        %s: %s\n\n", options.data.c_str(), of_what.c_str());
+  std::printf("data        %s: %s\n\n", data.c_str(), of_what.c_str());
   print_rows(rows, made.steps, count);
   print_totals(monitor.total(), made.steps, count);
   for (const std::string& warning : monitor.warnings()) std::printf("\nwarning: %s\n", warning.c_str());

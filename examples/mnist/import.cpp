@@ -26,7 +26,7 @@ void import_weights(const import_options& options) {
   const auto file = spikenet::safetensors_file::read(options.file);
   const spikenet::library from = library_of(options, file);
 
-  checkpoint_info info{options.model, {.mean = {options.pixel_mean}, .stddev = {options.pixel_stddev}}};
+  checkpoint_info info{options.model, {.mean = {options.pixel_mean}, .stddev = {options.pixel_stddev}}, options.data};
   if (from == spikenet::library::spikingjelly) {
     const spikenet::neuron same =
         spikenet::lif_node{

@@ -136,8 +136,8 @@ std::optional<std::string> why_not_built(const model_options& options);
 // Why no such network can run on a GPU: the program has none, or the machine has no usable GPU. Nothing where one can.
 std::optional<std::string> why_not_on_gpu(const model_options& options);
 
-// Settles a device of "auto": the GPU where the network can run there, and else the CPU, with a line that says why. Throws
-// spikenet::argument_error where "cuda" is asked for and cannot be had.
+// Settles a device of "auto": the GPU where the network can run there, and else the CPU, in float32, with a line that says
+// why. Throws spikenet::argument_error where "cuda" is asked for and cannot be had.
 void choose_device(model_options& options);
 
 // Throws spikenet::argument_error for a network that is not built, or a neuron's value out of range.

@@ -110,7 +110,11 @@ void choose_device(model_options& options) {
   if (options.device == "cpu") return;
   const auto reason = why_not_on_gpu(options);
   if (reason && options.device == "cuda") throw spikenet::argument_error("--device cuda: " + *reason);
-  if (reason) std::printf("on the CPU: %s\n", reason->c_str());
+  if (reason) {
+    const std::string precision = options.precision == "float32" ? "" : ", in float32";
+    std::printf("on the CPU%s: %s\n", precision.c_str(), reason->c_str());
+    options.precision = "float32";
+  }
   options.device = reason ? "cpu" : "cuda";
 }
 

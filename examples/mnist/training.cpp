@@ -85,7 +85,7 @@ training::training(const train_options& options, const image_files& images, std:
     : options_{options},
       run_{std::move(run)},
       split_{split_images(images.train, options)},
-      info_{options.model, normalisation_of(split_.training, options)},
+      info_{options.model, normalisation_of(split_.training, options), options.data},
       training_{split_.training,
                 {.batch_size = options.train_batch_size,
                  .shuffle = true,
