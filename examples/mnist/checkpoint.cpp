@@ -6,6 +6,9 @@
 #include <cstdlib>
 #include <optional>
 #include <spikenet/core/error.hpp>
+#include <spikenet/io/checkpoint.hpp>
+#include <spikenet/io/safetensors.hpp>
+#include <spikenet/io/state_dict.hpp>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -96,7 +99,18 @@ std::size_t resumed_epochs(const train_options& saved, std::size_t asked, std::u
   return asked;
 }
 
-}  // namespace
+// The directory of images as a file remembers it: by its absolute path, and the bundled images, which every copy of this
+// program has, by a name.
+constexpr const char* bundled_images = "MNIST";
+
+std::string directory_text(const std::filesystem::path& data) {
+  std::error_code failure;
+  if (std::filesystem::equivalent(data, SPIKENET_MNIST_DIR, failure)) return bundled_images;
+  return std::filesystem::absolute(data).lexically_normal().string();
+}
+std::filesystem::path directory_of(const std::string& text) {
+  return text == bundled_images ? std::filesystem::path{SPIKENET_MNIST_DIR} : std::filesystem::path{text};
+}
 
 spikenet::safetensors_metadata to_metadata(const checkpoint_info& info) {
   return {{"width", text_of(info.model.width)},
@@ -106,36 +120,13 @@ spikenet::safetensors_metadata to_metadata(const checkpoint_info& info) {
           {"tau", text_of(info.model.tau)},
           {"surrogate_half_width", text_of(info.model.a)},
           {"pixel_mean", text_of(info.normalisation.mean.at(0))},
-          {"pixel_stddev", text_of(info.normalisation.stddev.at(0))}};
-}
-
-saved_model load_model(const std::filesystem::path& path) {
-  const auto file = spikenet::safetensors_file::read(path);
-  saved_model saved{from_metadata(file), nullptr};
-  try {
-    saved.info.normalisation.check(1);
-    saved.net = make_model(saved.info.model, spikenet::seed{});
-  } catch (const spikenet::argument_error& error) {
-    throw spikenet::file_error(file.name() + ": " + error.what());
-  }
-  saved.net->load(file);
-  return saved;
-}
-
-checkpoint_info from_metadata(const spikenet::safetensors_file& file) {
-  const entries from{file.metadata(), file.name()};
-  return {.model = {.width = from.get<std::size_t>("width"),
-                    .steps = from.get<std::size_t>("timesteps"),
-                    .readout = from.get<std::string>("readout"),
-                    .v_th = from.get<double>("v_th"),
-                    .tau = from.get<double>("tau"),
-                    .a = from.get<double>("surrogate_half_width")},
-          .normalisation = {.mean = {from.get<double>("pixel_mean")}, .stddev = {from.get<double>("pixel_stddev")}}};
+          {"pixel_stddev", text_of(info.normalisation.stddev.at(0))},
+          {"data", directory_text(info.data)}};
 }
 
 spikenet::training_state to_state(const training_record& record, const train_options& options) {
   spikenet::training_state state{.epoch = record.epoch, .batch = record.batch, .seed = {options.seed}};
-  state.notes["data"] = options.data.string();
+  state.notes["data"] = directory_text(options.data);
   const auto note = [&](const char* name, const auto& value) { state.notes[name] = text_of(value); };
   for_each_hyperparameter(options, [&]<class Value>(const char* name, const Value& value) {
     if constexpr (requires { value.has_value(); }) {
@@ -148,32 +139,115 @@ spikenet::training_state to_state(const training_record& record, const train_opt
   return state;
 }
 
-training_record record_of(const spikenet::checkpoint& last, const train_options& options) {
-  const entries from{last.state().notes, last.name()};
-  training_record record{.epoch = last.state().epoch, .batch = last.state().batch, .so_far = {}, .stopping = {}};
-  for_each_entry(record, [&](const char* name, auto& value) { from.read(name, value); });
+}  // namespace
+
+void save_model(const model& net, const checkpoint_info& info, const std::filesystem::path& path) {
+  spikenet::save_state_dict(net, path, to_metadata(info));
+}
+
+void load_weights(model& net, const std::filesystem::path& path) { spikenet::load_state_dict(net, path); }
+
+checkpoint_info info_of(const spikenet::safetensors_file& file) {
+  const entries from{file.metadata(), file.name()};
+  std::optional<std::string> data;
+  from.read("data", data);
+  return {.model = {.width = from.get<std::size_t>("width"),
+                    .steps = from.get<std::size_t>("timesteps"),
+                    .readout = from.get<std::string>("readout"),
+                    .v_th = from.get<double>("v_th"),
+                    .tau = from.get<double>("tau"),
+                    .a = from.get<double>("surrogate_half_width")},
+          .normalisation = {.mean = {from.get<double>("pixel_mean")}, .stddev = {from.get<double>("pixel_stddev")}},
+          .data = data ? directory_of(*data) : std::filesystem::path{}};
+}
+
+checkpoint_info checked_info(const spikenet::safetensors_file& file) {
+  checkpoint_info info = info_of(file);
+  try {
+    info.normalisation.check(1);
+    if (const auto reason = why_not_built(info.model)) throw spikenet::argument_error(*reason);
+  } catch (const spikenet::argument_error& error) {
+    throw spikenet::file_error(file.name() + ": " + error.what());
+  }
+  return info;
+}
+
+saved_model load_model(const std::filesystem::path& path) {
+  const auto file = spikenet::safetensors_file::read(path);
+  saved_model saved{checked_info(file), nullptr};
+  try {
+    saved.net = make_model(saved.info.model, spikenet::seed{});
+  } catch (const spikenet::argument_error& error) {
+    throw spikenet::file_error(file.name() + ": " + error.what());
+  }
+  spikenet::load_state_dict(*saved.net, file);
+  return saved;
+}
+
+std::filesystem::path data_for(const std::filesystem::path& path, const checkpoint_info& info,
+                               const std::optional<std::filesystem::path>& asked) {
+  if (asked) return *asked;
+  if (info.data.empty())
+    throw spikenet::file_error(path.string() + ": It does not say which images its network was trained on; say where " +
+                               "they are: --data (the bundled MNIST: " SPIKENET_MNIST_DIR ").");
+  std::error_code failure;
+  if (!std::filesystem::is_directory(info.data, failure))
+    throw spikenet::file_error(path.string() + ": Its network was trained on the images in " + info.data.string() +
+                               ", and there is no such directory; say where they are: --data.");
+  return info.data;
+}
+
+void save_training(const model& net, const optimizer& rule, const checkpoint_info& info, const training_record& record,
+                   const train_options& options, const std::filesystem::path& directory) {
+  std::visit(
+      [&](const auto& chosen) {
+        spikenet::save_checkpoint(net, chosen, directory, to_state(record, options), to_metadata(info));
+      },
+      rule);
+}
+
+saved_training::saved_training(const std::filesystem::path& directory)
+    : content_{std::make_shared<const spikenet::checkpoint>(spikenet::checkpoint::read(directory))} {}
+
+const std::string& saved_training::name() const { return content_->name(); }
+
+train_options saved_training::options(const train_options& command_line) const {
+  const entries from{content_->state().notes, name()};
+  train_options options = command_line;
+  for_each_hyperparameter(options, [&](const std::string& option, auto& value) {
+    const auto asked = value;
+    from.read(option, value);
+    if (command_line.given.contains(option) && option != "epochs" && asked != value)
+      throw spikenet::argument_error("--" + option + ": It is " + shown(value) +
+                                     " in the training that is resumed, and cannot become " + shown(asked) + ".");
+  });
+  if (command_line.given.contains("epochs"))
+    options.epochs = resumed_epochs(options, command_line.epochs, content_->state().epoch);
+  if (!command_line.given.contains("data")) options.data = directory_of(from.get<std::string>("data"));
+  return options;
+}
+
+training_record saved_training::record(const train_options& options) const {
+  const spikenet::training_state& state = content_->state();
+  const entries from{state.notes, name()};
+  training_record record{.epoch = state.epoch, .batch = state.batch, .so_far = {}, .stopping = {}};
+  for_each_entry(record, [&](const char* entry, auto& value) { from.read(entry, value); });
   record.stopping.patience = options.patience;
   return record;
 }
 
-train_options resumed_options(const spikenet::checkpoint& last, const train_options& command_line) {
-  const entries from{last.state().notes, last.name()};
-  train_options options = command_line;
-  for_each_hyperparameter(options, [&](const std::string& name, auto& value) {
-    const auto asked = value;
-    from.read(name, value);
-    if (command_line.given.contains(name) && name != "epochs" && asked != value)
-      throw spikenet::argument_error("--" + name + ": It is " + shown(value) +
-                                     " in the training that is resumed, and cannot become " + shown(asked) + ".");
-  });
-  if (command_line.given.contains("epochs"))
-    options.epochs = resumed_epochs(options, command_line.epochs, last.state().epoch);
-  if (!command_line.given.contains("data")) options.data = from.get<std::string>("data");
-  return options;
+bool saved_training::is_of(const checkpoint_info& info) const {
+  checkpoint_info own = info_of(content_->model());
+  own.data = info.data;  // the same images may have moved
+  return to_metadata(own) == to_metadata(info);
+}
+
+void saved_training::restore(model& net, const optimizer& rule) const {
+  std::visit([&](const auto& chosen) { content_->restore(net, chosen); }, rule);
 }
 
 train_options begun_options(const train_options& command_line) {
-  const checkpoint_info info = from_metadata(spikenet::safetensors_file::read(command_line.init.value()));
+  const checkpoint_info info = info_of(spikenet::safetensors_file::read(command_line.init.value()));
   train_options options = command_line;
   options.model = info.model;
   options.model.device = command_line.model.device;
@@ -181,6 +255,7 @@ train_options begun_options(const train_options& command_line) {
   if (command_line.given.contains("a")) options.model.a = command_line.model.a;
   options.pixel_mean = info.normalisation.mean.at(0);
   options.pixel_stddev = info.normalisation.stddev.at(0);
+  if (!command_line.given.contains("data")) options.data = data_for(*command_line.init, info, std::nullopt);
   return options;
 }
 

@@ -5,21 +5,38 @@
 #include <cstddef>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <spikenet/data/transform.hpp>
-#include <spikenet/io/checkpoint.hpp>
-#include <spikenet/io/safetensors.hpp>
 #include <spikenet/training/early_stopping.hpp>
+#include <string>
 
 #include "commands.hpp"
 #include "model.hpp"
 #include "progress.hpp"
+
+namespace spikenet {
+class checkpoint;
+class safetensors_file;
+}  // namespace spikenet
 
 namespace mnist {
 
 struct checkpoint_info {
   model_options model;
   spikenet::normalise normalisation;  // of the images that it was trained on: one mean, one standard deviation
+  std::filesystem::path data;         // the directory of these images; empty: not known
 };
+
+// Writes model.safetensors. Throws spikenet::error as spikenet::save_state_dict does.
+void save_model(const model& net, const checkpoint_info& info, const std::filesystem::path& path);
+
+// Sets the weights of a network from such a file. Throws spikenet::file_error.
+void load_weights(model& net, const std::filesystem::path& path);
+
+// What the file says beside its weights. Throws spikenet::file_error naming the file and the entry that is missing or not
+// a number; checked_info also where the values make no network of this program.
+checkpoint_info info_of(const spikenet::safetensors_file& file);
+checkpoint_info checked_info(const spikenet::safetensors_file& file);
 
 struct saved_model {
   checkpoint_info info;
@@ -29,10 +46,10 @@ struct saved_model {
 // The network that `train` has saved in a file. Throws spikenet::file_error naming the file and what is wrong with it.
 saved_model load_model(const std::filesystem::path& path);
 
-spikenet::safetensors_metadata to_metadata(const checkpoint_info& info);
-
-// Throws spikenet::file_error naming the file and the entry that is missing or not a number.
-checkpoint_info from_metadata(const spikenet::safetensors_file& file);
+// The directory of the images for a network from a file: the one that the command line asks for, or else the one of its
+// training. Throws spikenet::file_error where the file does not say which that was, or it is not there any more.
+std::filesystem::path data_for(const std::filesystem::path& path, const checkpoint_info& info,
+                               const std::optional<std::filesystem::path>& asked);
 
 // Where a training stands.
 struct training_record {
@@ -43,19 +60,36 @@ struct training_record {
   spikenet::early_stopping stopping;
 };
 
-// The training's options go with it.
-spikenet::training_state to_state(const training_record& record, const train_options& options);
+// Writes the checkpoint that a training can be resumed from, with all of its options. Throws spikenet::error as
+// spikenet::save_checkpoint does.
+void save_training(const model& net, const optimizer& rule, const checkpoint_info& info, const training_record& record,
+                   const train_options& options, const std::filesystem::path& directory);
 
-// Throws spikenet::file_error where an entry is missing or not what to_state writes.
-training_record record_of(const spikenet::checkpoint& last, const train_options& options);
+// Such a checkpoint, in memory.
+class saved_training {
+ public:
+  // Throws spikenet::file_error as spikenet::checkpoint::read does.
+  explicit saved_training(const std::filesystem::path& directory);
 
-// The options of the training that the checkpoint is of, and from the command line what its outcome does not depend on.
-// Throws spikenet::argument_error naming the option where the command line contradicts it: all must stay, but for the
-// number of epochs where the schedule does not depend on it.
-train_options resumed_options(const spikenet::checkpoint& last, const train_options& command_line);
+  // The path of one of its files, for messages.
+  const std::string& name() const;
+  // The options of the training, and from the command line what its outcome does not depend on. Throws
+  // spikenet::argument_error naming the option where the command line contradicts it: all must stay, but for the number
+  // of epochs where the schedule does not depend on it.
+  train_options options(const train_options& command_line) const;
+  // Throws spikenet::file_error where an entry is missing or not what save_training writes.
+  training_record record(const train_options& options) const;
+  // Whether the training was of the same network, with images that are normalised in the same way: the same weights on
+  // other images would be another training.
+  bool is_of(const checkpoint_info& info) const;
+  void restore(model& net, const optimizer& rule) const;
 
-// The command line's options, and from the network that the training is to begin with what it is and how its images are
-// normalised. Throws spikenet::file_error.
+ private:
+  std::shared_ptr<const spikenet::checkpoint> content_;
+};
+
+// The command line's options, and from the network that the training is to begin with what it is, how its images are
+// normalised, and where they are unless --data says so. Throws spikenet::file_error.
 train_options begun_options(const train_options& command_line);
 
 }  // namespace mnist

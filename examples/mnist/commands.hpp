@@ -86,7 +86,7 @@ int sweep(const sweep_options& options);
 
 struct test_options {
   std::filesystem::path checkpoint;
-  std::filesystem::path data = SPIKENET_MNIST_DIR;
+  std::optional<std::filesystem::path> data;  // directory with the four IDX files; that of the training by default
   std::size_t test_batch_size = 200;
   std::optional<std::filesystem::path> report;  // directory for what report.hpp says of every image
   std::size_t threads = 0;
@@ -97,6 +97,7 @@ void test(const test_options& options);
 
 struct import_options {
   std::filesystem::path file, out;
+  std::filesystem::path data = SPIKENET_MNIST_DIR;  // of the images that the network is for
   std::string from;         // "spikingjelly", "stbp-simple", or empty: as the names in the file tell
   model_options model;      // v_th and tau in the sense of that library
   bool decay_input = true;  // of SpikingJelly's neurons
@@ -108,7 +109,7 @@ void import_weights(const import_options& options);
 
 struct firing_rates_options {
   std::filesystem::path checkpoint;
-  std::filesystem::path data = SPIKENET_MNIST_DIR;
+  std::optional<std::filesystem::path> data;  // as of test
   std::optional<std::size_t> sample;         // the number of one test image, from 0; all of them by default
   std::optional<std::filesystem::path> out;  // directory for the chart; the checkpoint's by default
   bool csv = false;                          // and a table of all numbers
@@ -122,7 +123,7 @@ void firing_rates(const firing_rates_options& options);
 struct profile_options {
   std::optional<std::filesystem::path> checkpoint;  // an untrained network by default,
   model_options model;                              // which is this one
-  std::filesystem::path data = SPIKENET_MNIST_DIR;
+  std::optional<std::filesystem::path> data;        // as of test; the bundled images for an untrained network
   std::size_t batch_size = 64;
   std::size_t steps = 20;   // that are timed
   std::size_t warm_up = 3;  // that are not, before them
@@ -134,7 +135,7 @@ void profile(const profile_options& options);
 
 struct infer_options {
   std::filesystem::path checkpoint;
-  std::filesystem::path data = SPIKENET_MNIST_DIR;
+  std::optional<std::filesystem::path> data;   // as of test
   std::string number = "int8";                 // or "float", "double"
   std::optional<std::size_t> images;           // so many of the test images; all by default
   std::size_t batch = 200;                     // images that are computed together

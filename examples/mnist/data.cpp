@@ -2,6 +2,7 @@
 
 #include <spikenet/core/error.hpp>
 #include <spikenet/data/idx.hpp>
+#include <spikenet/network/network.hpp>
 
 #include "interruption.hpp"
 

@@ -2,22 +2,21 @@
 #include <cstdio>
 #include <filesystem>
 #include <spikenet/core/error.hpp>
-#include <spikenet/export/header.hpp>
+#include <string>
 
-#include "checkpoint.hpp"
 #include "commands.hpp"
 #include "hyperparameters.hpp"
+#include "trained.hpp"
 
 namespace mnist {
 
 void export_network(const export_options& options) {
-  const auto [info, net] = load_model(options.checkpoint);
-  const spikenet::header_options header{
-      .name = options.name,
-      .comment = "Width " + text_of(info.model.width) + ", " + text_of(info.model.steps) + " timesteps, " +
-                 info.model.readout + ": " + options.checkpoint.filename().string() + " of spikenet-mnist."};
+  const auto [info, net] = load_trained(options.checkpoint);
+  const std::string comment = "Width " + text_of(info.model.width) + ", " + text_of(info.model.steps) + " timesteps, " +
+                              info.model.readout + ": " + options.checkpoint.filename().string() +
+                              " of spikenet-mnist.";
   try {
-    net->write_header(options.header, options.number, info.normalisation, header);
+    net->write_header(options.header, options.number, info.normalisation, options.name, comment);
   } catch (const spikenet::numeric_error& error) {
     throw spikenet::file_error(options.checkpoint.string() + ": " + error.what());
   }

@@ -1,7 +1,9 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
-#include <spikenet/spikenet.hpp>
+#include <spikenet/backend/cpu/thread_pool.hpp>
+#include <spikenet/training/loss.hpp>
+#include <spikenet/training/monitor.hpp>
 #include <sstream>
 
 #include "chart.hpp"
@@ -54,6 +56,12 @@ std::string energy(double picojoules) {
   return picojoules < 1e6 ? number("%.3g nJ", picojoules / 1e3) : number("%.3g uJ", picojoules / 1e6);
 }
 
+// "-" where the monitor cannot see them.
+std::string membrane_text(const spikenet::membrane_statistics& membrane) {
+  if (!membrane.known()) return "-";
+  return number("%.2f", membrane.mean()) + " +- " + number("%.2f", membrane.stddev());
+}
+
 void print_rows(const std::vector<row>& rows, std::size_t timesteps, double images) {
   text_table table{{"neurons", "follow", "number", "rate"}};
   for (std::size_t t = 0; t < timesteps; ++t) table[0].push_back("t=" + std::to_string(t));
@@ -65,8 +73,7 @@ void print_rows(const std::vector<row>& rows, std::size_t timesteps, double imag
       line = {layer.name, joined(layer.follows, layer.name), std::to_string(layer.neurons), percent(layer.rate())};
       for (std::size_t t = 0; t < timesteps; ++t) line.push_back(percent(layer.rate(t)));
       line.insert(line.end(),
-                  {percent(layer.dead()), percent(layer.saturated()),
-                   number("%.2f", layer.membrane.mean()) + " +- " + number("%.2f", layer.membrane.stddev())});
+                  {percent(layer.dead()), percent(layer.saturated()), membrane_text(layer.membrane)});
     } else {
       line = {"-", joined(r.follows, "")};
       line.resize(7 + timesteps, "-");
@@ -110,12 +117,14 @@ void write_csv(const std::vector<row>& rows, std::size_t timesteps, std::uint64_
   for (const row& r : rows) {
     if (r.neurons) {
       const spikenet::neuron_statistics& layer = *r.neurons;
-      const spikenet::membrane_statistics& u = layer.membrane;
       file << layer.name << ',' << joined(layer.follows, "") << ',' << layer.neurons << ',' << images << ','
            << layer.rate();
       for (std::size_t t = 0; t < timesteps; ++t) file << ',' << layer.rate(t);
-      file << ',' << layer.dead() << ',' << layer.saturated() << ',' << u.mean() << ',' << u.stddev() << ',' << u.min()
-           << ',' << u.max() << ',' << u.in_window();
+      file << ',' << layer.dead() << ',' << layer.saturated();
+      if (const spikenet::membrane_statistics& u = layer.membrane; u.known())
+        file << ',' << u.mean() << ',' << u.stddev() << ',' << u.min() << ',' << u.max() << ',' << u.in_window();
+      else
+        file << ",,,,,";
     } else {
       file << ',' << joined(r.follows, "") << ",," << images << std::string(8 + timesteps, ',');
     }
@@ -131,11 +140,12 @@ void firing_rates(const firing_rates_options& options) {
   const saved_model saved = load_model(options.checkpoint);
   const model_options& made = saved.info.model;
 
-  check_sums(options.data);
-  const spikenet::image_dataset dataset = read_images(options.data, "t10k");
+  const std::filesystem::path data = data_for(options.checkpoint, saved.info, options.data);
+  check_sums(data);
+  const spikenet::image_dataset dataset = read_images(data, "t10k");
   if (options.sample && *options.sample >= dataset.size())
     throw spikenet::argument_error("--sample " + std::to_string(*options.sample) + ": The test images in " +
-                                   options.data.string() + " are numbered 0 to " + std::to_string(dataset.size() - 1) +
+                                   data.string() + " are numbered 0 to " + std::to_string(dataset.size() - 1) +
                                    ".");
   const spikenet::subset images = options.sample
                                       ? spikenet::subset{dataset, {static_cast<std::uint32_t>(*options.sample)}}
@@ -180,7 +190,7 @@ void firing_rates(const firing_rates_options& options) {
 
   const std::vector<row> rows = rows_of(monitor);
   std::printf("network     %s: %s\n", options.checkpoint.c_str(), of_network.c_str());
-  std::printf("data        %s: %s\n\n", options.data.c_str(), of_what.c_str());
+  std::printf("data        %s: %s\n\n", data.c_str(), of_what.c_str());
   print_rows(rows, made.steps, count);
   print_totals(monitor.total(), made.steps, count);
   for (const std::string& warning : monitor.warnings()) std::printf("\nwarning: %s\n", warning.c_str());

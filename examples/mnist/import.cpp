@@ -26,7 +26,7 @@ void import_weights(const import_options& options) {
   const auto file = spikenet::safetensors_file::read(options.file);
   const spikenet::library from = library_of(options, file);
 
-  checkpoint_info info{options.model, {.mean = {options.pixel_mean}, .stddev = {options.pixel_stddev}}};
+  checkpoint_info info{options.model, {.mean = {options.pixel_mean}, .stddev = {options.pixel_stddev}}, options.data};
   if (from == spikenet::library::spikingjelly) {
     const spikenet::neuron same =
         spikenet::lif_node{
@@ -36,9 +36,9 @@ void import_weights(const import_options& options) {
     info.model.tau = same.decay;
   }
   const auto net = make_model(info.model, spikenet::seed{});
-  net->load(file, from);
+  spikenet::import_state_dict(*net, file, from);
   make_writable_directory(options.out);
-  net->save(model, to_metadata(info));
+  save_model(*net, info, model);
 
   std::printf("network     width %zu, %zu timesteps, readout %s, %zu parameters\n", info.model.width, info.model.steps,
               info.model.readout.c_str(), net->parameter_count());

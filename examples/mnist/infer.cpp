@@ -1,7 +1,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
-#include <spikenet/spikenet.hpp>
+#include <spikenet/backend/cpu/thread_pool.hpp>
 #include <string>
 #include <vector>
 
@@ -12,6 +12,7 @@
 #include "data.hpp"
 #include "deployed.hpp"
 #include "text.hpp"
+#include "trained.hpp"
 
 namespace mnist {
 
@@ -107,15 +108,16 @@ void infer(const infer_options& options) {
   const auto [info, net] = load_model(options.checkpoint);
   const std::size_t timesteps = info.model.steps;
 
-  check_sums(options.data);
-  const spikenet::image_dataset dataset = read_images(options.data, "t10k");
+  const std::filesystem::path data = data_for(options.checkpoint, info, options.data);
+  check_sums(data);
+  const spikenet::image_dataset dataset = read_images(data, "t10k");
   const std::size_t count = std::min(options.images.value_or(dataset.size()), dataset.size());
   const spikenet::subset images = spikenet::subset(dataset).first(count);
   const std::span<const std::int32_t> labels = std::span(dataset.labels).first(count);
-  const auto run = net->deploy(options.number, info.normalisation);
+  const auto run = load_trained(options.checkpoint).net->deploy(options.number, info.normalisation);
   run->take(std::span(dataset.pixels).first(count * image_height * image_width));
   const deployed::sizes bytes = run->bytes();
-  std::printf("data        %s: %zu test images\n", options.data.c_str(), count);
+  std::printf("data        %s: %zu test images\n", data.c_str(), count);
   std::printf("network     %s: width %zu, %zu timesteps, %s\n", options.checkpoint.c_str(), info.model.width, timesteps,
               info.model.readout.c_str());
   std::printf("inference   %s: %zu bytes of parameters, %zu of state between timesteps, %zu of workspace for one image\n\n",
@@ -182,8 +184,7 @@ void infer(const infer_options& options) {
     chart.points.push_back({s.timesteps, s.accuracy, i + 1 < margins.size() ? number("%.3g", margins[i]) : "never"});
   }
   thin_out_labels(chart.points);
-  std::filesystem::path path = *options.chart;
-  if (path.extension() == ".svg" || path.extension() == ".png") path.replace_extension();
+  const std::filesystem::path path = std::filesystem::path{*options.chart}.replace_extension();
   save_chart(chart, path);
   std::printf("written     %s.svg, .png\n", path.c_str());
 }

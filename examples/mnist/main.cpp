@@ -13,6 +13,7 @@
 #include <filesystem>
 #include <limits>
 #include <new>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -61,6 +62,10 @@ const CLI::Validator file_name = accept("a name to give a directory", [](const s
 
 const CLI::Validator new_file =
     accept("a file", [](const std::string& text) { return !text.empty() && text.back() != '/'; });
+const CLI::Validator new_chart = accept("a file .svg or .png, or without an extension", [](const std::string& text) {
+  const std::filesystem::path path{text}, extension = path.extension();
+  return path.has_filename() && (extension == ".svg" || extension == ".png" || extension.empty());
+});
 
 void add_checkpoint_option(CLI::App& app, std::filesystem::path& checkpoint) {
   app.add_option("--checkpoint", checkpoint, "The model.safetensors of a training")
@@ -68,8 +73,8 @@ void add_checkpoint_option(CLI::App& app, std::filesystem::path& checkpoint) {
       ->check(CLI::ExistingFile);
 }
 
-void add_test_data_option(CLI::App& app, std::filesystem::path& data) {
-  app.add_option("--data", data, "Directory with the test images and labels, plain or gzip")
+void add_data_option(CLI::App& app, std::optional<std::filesystem::path>& data) {
+  app.add_option("--data", data, "Directory with the images and labels, plain or gzip [that of the network's training]")
       ->check(CLI::ExistingDirectory);
 }
 
@@ -174,6 +179,8 @@ void add_import_options(CLI::App& app, mnist::import_options& o) {
   app.add_option("--from", o.from, "Whose it is; STBP-simple's is recognised by its names")
       ->check(CLI::IsMember({"spikingjelly", "stbp-simple"}));
   app.add_option("--out", o.out, "Directory for model.safetensors")->required()->check(directory);
+  app.add_option("--data", o.data, "Directory with the four IDX files that the network is for")
+      ->check(CLI::ExistingDirectory);
   add_network_options(app, o.model);
   app.option_defaults()->group("What the file does not say, in the words of that library");
   app.add_option("--v_th", o.model.v_th, "Threshold of the neurons")->required()->check(positive);
@@ -189,7 +196,7 @@ void add_import_options(CLI::App& app, mnist::import_options& o) {
 void add_firing_rates_options(CLI::App& app, mnist::firing_rates_options& o) {
   app.option_defaults()->group("Program");
   add_checkpoint_option(app, o.checkpoint);
-  add_test_data_option(app, o.data);
+  add_data_option(app, o.data);
   app.add_option("--sample", o.sample, "Look at this test image only, counted from 0 [all of them]")
       ->check(count_or_none);
   app.add_option("--out", o.out, "Directory for firing-rates.svg and firing-rates.png [the checkpoint's]")
@@ -204,8 +211,7 @@ void add_profile_options(CLI::App& app, mnist::profile_options& o) {
           ->check(CLI::ExistingFile);
   app.add_option("--width", o.model.width, "Channels of the first blocks")->check(count)->excludes(checkpoint);
   app.add_option("--steps", o.model.steps, "Timesteps")->check(count)->excludes(checkpoint);
-  app.add_option("--data", o.data, "Directory with the training images and labels, plain or gzip")
-      ->check(CLI::ExistingDirectory);
+  add_data_option(app, o.data);
   app.add_option("--batch_size", o.batch_size, "Images in a step")->check(count);
   app.add_option("--repeat", o.steps, "Steps to take the mean of")->check(whole_number(1, 10'000));
 }
@@ -213,7 +219,7 @@ void add_profile_options(CLI::App& app, mnist::profile_options& o) {
 void add_infer_options(CLI::App& app, mnist::infer_options& o) {
   app.option_defaults()->group("Program");
   add_checkpoint_option(app, o.checkpoint);
-  add_test_data_option(app, o.data);
+  add_data_option(app, o.data);
   app.add_option("--number", o.number, "What it computes with")->check(CLI::IsMember({"float", "double", "int8"}));
   app.add_option("--images", o.images, "Use only that many test images")->check(count);
   app.add_option("--batch", o.batch, "Images that are computed together")->check(count);
@@ -221,8 +227,8 @@ void add_infer_options(CLI::App& app, mnist::infer_options& o) {
       ->check(whole_number(1, 10'000));
   app.add_option("--early_exit", o.early_exit, "Stop an image as soon as its largest logit leads by that much")
       ->check(not_negative);
-  app.add_option("--chart", o.chart, "File for a chart of accuracy over timesteps, as that margin varies")
-      ->check(new_file);
+  app.add_option("--chart", o.chart, "A chart of accuracy over timesteps, as that margin varies: FILE.svg and FILE.png")
+      ->check(new_chart);
 }
 
 void add_export_options(CLI::App& app, mnist::export_options& o) {
@@ -233,6 +239,21 @@ void add_export_options(CLI::App& app, mnist::export_options& o) {
       ->check(new_file);
   app.add_option("--number", o.number, "What it computes with; int8 takes the bytes of images")->check(CLI::IsMember({"float", "int8"}));
   app.add_option("--name", o.name, "Of its namespace");
+}
+
+// Refuses what would have no effect, and networks that are not built. A training that is resumed, or begun with another's
+// network, knows what it is of.
+void check_together(const CLI::App& app, const mnist::train_options& o) {
+  const bool on_cpu = o.model.device == "cpu";
+  if (on_cpu && o.model.precision != "float32")
+    throw CLI::ValidationError("--precision", "The CPU computes in float32 only; " + o.model.precision +
+                                                  " needs --device cuda or --device auto");
+  if (o.resume) return;
+  if (o.optimizer != "sgd" && app.count("--momentum") > 0)
+    throw CLI::ValidationError("--momentum", "Only --optimizer sgd has one");
+  if (o.init) return;
+  if (const auto reason = on_cpu ? mnist::why_not_built(o.model) : std::nullopt)
+    throw CLI::ValidationError("--width, --steps, --readout", *reason);
 }
 
 }  // namespace
@@ -254,7 +275,7 @@ int main(int argc, char** argv) {
   CLI::App& test = *app.add_subcommand("test", "Tests a network that train has saved");
   test.option_defaults()->group("Program");
   add_checkpoint_option(test, test_options.checkpoint);
-  add_test_data_option(test, test_options.data);
+  add_data_option(test, test_options.data);
   test.add_option("--test_batch_size", test_options.test_batch_size, "Images in a batch")->check(count);
   test.add_option("--report", test_options.report,
                   "Directory for the confusion matrix, a picture of the worst images, and a table of all")
@@ -299,10 +320,8 @@ int main(int argc, char** argv) {
     for (const CLI::Option* option : train.get_options())
       if (option->count() > 0) train_options.given.insert(option->get_single_name());
     if (no_cuda) train_options.model.device = "cpu";
-    const mnist::model_options& asked = sweep.parsed() ? sweep_options.train.model : train_options.model;
-    const auto reason = asked.device == "cpu" ? mnist::why_not_built(asked.width, asked.steps) : std::nullopt;
-    if (reason && (sweep.parsed() || (train.parsed() && !train_options.resume)))
-      throw CLI::ValidationError("--width, --steps", *reason);
+    if (train.parsed()) check_together(train, train_options);
+    if (sweep.parsed()) check_together(sweep, sweep_options.train);
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return app.exit(error);  // --help
     std::fprintf(stderr, "spikenet-mnist: %s (--help lists what there is)\n", error.what());

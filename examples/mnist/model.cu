@@ -4,6 +4,7 @@
 #include <type_traits>
 
 #include "model_of.hpp"
+#include "network_of.hpp"
 
 namespace mnist {
 
@@ -27,7 +28,12 @@ struct policy<gpu_precision::bfloat16>
 
 template <std::size_t Width, std::size_t Timesteps, gpu_precision Precision>
 std::unique_ptr<model> make_gpu_model_of_size(const model_options& options, spikenet::seed seed) {
-  return make_model_on<model_of, typename policy<Precision>::type, Width, Timesteps>(options, seed);
+  using backend = typename policy<Precision>::type;
+  if (options.readout == "mean_current")
+    return std::make_unique<model_of<network_of<backend, Width, Timesteps, readout::mean_current>>>(options, seed);
+  if (options.readout == "mean_spikes")
+    return std::make_unique<model_of<network_of<backend, Width, Timesteps, readout::mean_spikes>>>(options, seed);
+  throw spikenet::argument_error("There is no readout \"" + options.readout + "\": it is mean_current or mean_spikes.");
 }
 
 template std::unique_ptr<model>

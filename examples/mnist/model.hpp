@@ -1,29 +1,26 @@
 // A deep spiking residual network whose size is chosen when the program runs. The library's networks have their width
 // and timesteps in their type; behind this interface the rest of the program needs neither the types nor their compile
-// time. model_of.hpp implements it, compiled once for each size.
+// time. model_of.hpp implements it, compiled once for each network. trained.hpp has what is done with one after its
+// training.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
-#include <filesystem>
 #include <functional>
 #include <memory>
 #include <optional>
 #include <span>
+#include <spikenet/core/parameter.hpp>
 #include <spikenet/core/random.hpp>
-#include <spikenet/io/checkpoint.hpp>
-#include <spikenet/io/import.hpp>
-#include <spikenet/io/safetensors.hpp>
-#include <spikenet/network/network.hpp>
-#include <spikenet/nir/graph.hpp>
-#include <spikenet/training/monitor.hpp>
 #include <spikenet/training/optimizer.hpp>
 #include <string>
 #include <variant>
 
 namespace spikenet {
-struct header_options;
-struct normalise;
+class monitor;
+struct neuron;
+class profile;
+struct step_result;
 }  // namespace spikenet
 
 namespace mnist {
@@ -43,10 +40,11 @@ struct model_options {
   std::string precision = "float32";     // on a GPU; or "tf32", "float16", "bfloat16"
 };
 
+// The logits: the mean over time of the last layer's current, or of the spikes of neurons behind it.
+enum class readout { mean_current, mean_spikes };
+
 // What a network on a GPU computes in: docs/cuda.md. All but tf32 and float32 are mixed precision.
 enum class gpu_precision { float32, tf32, float16, bfloat16 };
-
-class deployed;  // deployed.hpp
 
 using optimizer = std::variant<spikenet::adam, spikenet::sgd>;
 
@@ -56,7 +54,9 @@ struct step_options {
   bool gradient_norm = false;  // report that norm; it takes a pass over all gradients, which clipping needs anyhow
 };
 
-struct train_result : spikenet::step_result {
+struct train_result {
+  double loss = 0;
+  std::size_t correct = 0;
   std::optional<double> gradient_norm;  // before clipping; where one of the two needed it
 };
 
@@ -75,52 +75,78 @@ class model {
   virtual std::span<const float> evaluate(std::span<const float> images) = 0;
   // The same, and the monitor watches.
   virtual std::span<const float> evaluate(std::span<const float> images, spikenet::monitor& monitor) = 0;
-  virtual void save(const std::filesystem::path& path, const spikenet::safetensors_metadata& metadata) = 0;
-  // From its own file, or from another library's.
-  virtual void load(const spikenet::safetensors_file& file, std::optional<spikenet::library> from = std::nullopt) = 0;
-  virtual void save_checkpoint(const std::filesystem::path& directory, const optimizer& rule,
-                               const spikenet::training_state& state,
-                               const spikenet::safetensors_metadata& metadata) = 0;
-  virtual void restore(const spikenet::checkpoint& from, const optimizer& rule) = 0;
   virtual void profile_into(spikenet::profile* times) = 0;
-  // f for each trainable tensor; the gradients are those of the last train_step, as its update used them.
-  using parameter_visitor =
-      std::function<void(const std::string& name, std::span<const float> values, std::span<const float> gradients)>;
-  virtual void for_each_parameter(const parameter_visitor& f) = 0;
   virtual std::size_t parameter_count() const = 0;
 
-  // What is done with a network after its training. One on a GPU refuses (spikenet::argument_error): whoever wants this reads
-  // its checkpoint.
+  // The rest is what spikenet/io asks of a network, so that its files are written and read by code that is compiled once
+  // and not for each network.
+  using scalar = float;
+  using tensor_visitor = std::function<void(const spikenet::tensor_info& info, std::span<float> values)>;
+  using const_tensor_visitor = std::function<void(const spikenet::tensor_info& info, std::span<const float> values)>;
+  using parameter_visitor = std::function<void(const spikenet::tensor_info& info, std::span<const float> values,
+                                               std::span<const float> gradients)>;
+  using moment_visitor =
+      std::function<void(const spikenet::tensor_info& info, std::size_t moment, std::span<float> values)>;
 
-  // See spikenet/nir/export.hpp.
-  virtual spikenet::nir::graph nir_graph(double dt) const;
-  // The network's inference, as it is now. number: "float", "double", or "int8", which is spikenet::quantised.
-  virtual std::unique_ptr<deployed> deploy(const std::string& number,
-                                           const spikenet::normalise& normalisation) const;
-  // The network's inference as C++: see spikenet/export/header.hpp. number: "float"; or "int8", which takes the bytes of
-  // images, and for which the normalisation becomes a part of the network.
-  virtual void write_header(const std::filesystem::path& path, const std::string& number,
-                            const spikenet::normalise& normalisation, spikenet::header_options options) const;
+  template <class F>
+  void for_each_tensor(F&& f) {
+    visit_tensors(tensor_visitor{std::ref(f)});
+  }
+  template <class F>
+  void for_each_tensor(F&& f) const {
+    visit_tensors(const_tensor_visitor{std::ref(f)});
+  }
+  // For each trainable tensor; the gradients are those of the last train_step, as its update used them.
+  virtual void for_each_parameter(const parameter_visitor& f) = 0;
+  virtual const spikenet::neuron& neurons() const = 0;
+  virtual std::uint64_t updates() const = 0;
+  template <class Optimizer>
+  std::uint64_t updates_by() const {
+    return updates_by(Optimizer{});
+  }
+  template <class Optimizer>
+  void restore_updates(std::uint64_t updates, std::uint64_t by_optimizer) {
+    restore_updates(Optimizer{}, updates, by_optimizer);
+  }
+  template <class Optimizer, class F>
+  void for_each_moment(F&& f) {
+    visit_moments(Optimizer{}, moment_visitor{std::ref(f)});
+  }
+  template <class Optimizer, class F>
+  void for_each_moment(F&& f) const {
+    const_cast<model*>(this)->visit_moments(
+        Optimizer{}, [&](const spikenet::tensor_info& info, std::size_t moment, std::span<float> values) {
+          f(info, moment, std::span<const float>(values));
+        });
+  }
+
+ private:
+  virtual void visit_tensors(const tensor_visitor& f) = 0;
+  virtual void visit_tensors(const const_tensor_visitor& f) const = 0;
+  // Of the type of this optimizer.
+  virtual std::uint64_t updates_by(const optimizer& type) const = 0;
+  virtual void restore_updates(const optimizer& type, std::uint64_t updates, std::uint64_t by_optimizer) = 0;
+  virtual void visit_moments(const optimizer& type, const moment_visitor& f) = 0;
 };
 
-// Why there is no network of this size in the program, and how to get one; nothing where there is one.
-std::optional<std::string> why_not_built(std::size_t width, std::size_t steps);
+// Why there is no such network in the program, and how to get one; nothing where there is one. Looks at width, steps and
+// readout.
+std::optional<std::string> why_not_built(const model_options& options);
 
-// Why no network of this size and precision can run on a GPU: the program has none, or the machine has no usable GPU.
-// Nothing where one can.
+// Why no such network can run on a GPU: the program has none, or the machine has no usable GPU. Nothing where one can.
 std::optional<std::string> why_not_on_gpu(const model_options& options);
 
-// Settles a device of "auto": the GPU where the network can run there, and else the CPU, with a line that says why. Throws
-// spikenet::argument_error where "cuda" is asked for and cannot be had.
+// Settles a device of "auto": the GPU where the network can run there, and else the CPU, in float32, with a line that says
+// why. Throws spikenet::argument_error where "cuda" is asked for and cannot be had.
 void choose_device(model_options& options);
 
-// Throws spikenet::argument_error for a size that is not built, an unknown readout, or a neuron's value out of range.
+// Throws spikenet::argument_error for a network that is not built, or a neuron's value out of range.
 std::unique_ptr<model> make_model(const model_options& options, spikenet::seed seed);
 
-// The network of one size on the CPU and on a GPU; model.cpp and model.cu have the definitions. options.width,
-// options.steps, options.device and options.precision are not looked at.
-template <std::size_t Width, std::size_t Timesteps>
-std::unique_ptr<model> make_model_of_size(const model_options& options, spikenet::seed seed);
+// One network on the CPU, and those of one size on a GPU; model.cpp and model.cu have the definitions. options.width,
+// options.steps, options.device and options.precision are not looked at, nor is options.readout where the type says it.
+template <std::size_t Width, std::size_t Timesteps, readout Readout>
+std::unique_ptr<model> make_model_of(const model_options& options, spikenet::seed seed);
 template <std::size_t Width, std::size_t Timesteps, gpu_precision Precision>
 std::unique_ptr<model> make_gpu_model_of_size(const model_options& options, spikenet::seed seed);
 

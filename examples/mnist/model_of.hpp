@@ -1,19 +1,18 @@
-// A network behind the interface of model.hpp, on any backend: what model.cpp makes of it for the CPU and model.cu for a GPU.
+// A network behind the interface of model.hpp, on any backend: model.cpp makes one for the CPU and model.cu for a GPU.
 #pragma once
 
 #include <memory>
 #include <spikenet/core/error.hpp>
-#include <spikenet/io/state_dict.hpp>
 #include <spikenet/network/dsrn.hpp>
 #include <spikenet/networks.hpp>
+#include <variant>
 
 #include "model.hpp"
 
 namespace mnist {
 
-// All but what is done with a network after its training.
 template <class Network>
-class model_of : public model {
+class model_of final : public model {
   static_assert(Network::channels == 1 && Network::height == image_height && Network::width == image_width &&
                 Network::classes == classes);
 
@@ -23,7 +22,8 @@ class model_of : public model {
 
   train_result train_step(std::span<const float> images, std::span<const std::int32_t> labels, const optimizer& rule,
                           const step_options& options) override {
-    train_result result{net_.compute_gradients(images, labels), {}};
+    const spikenet::step_result step = net_.compute_gradients(images, labels);
+    train_result result{.loss = step.loss, .correct = step.correct, .gradient_norm = {}};
     if (options.clip_norm > 0)
       result.gradient_norm = spikenet::clip_gradients(net_, options.clip_norm);
     else if (options.gradient_norm)
@@ -43,38 +43,27 @@ class model_of : public model {
   std::span<const float> evaluate(std::span<const float> images, spikenet::monitor& monitor) override {
     return net_.evaluate(images, monitor);
   }
-  void save(const std::filesystem::path& path, const spikenet::safetensors_metadata& metadata) override {
-    spikenet::save_state_dict(net_, path, metadata);
-  }
-  void load(const spikenet::safetensors_file& file, std::optional<spikenet::library> from) override {
-    from ? spikenet::import_state_dict(net_, file, *from) : spikenet::load_state_dict(net_, file);
-  }
-  void save_checkpoint(const std::filesystem::path& directory, const optimizer& rule,
-                       const spikenet::training_state& state, const spikenet::safetensors_metadata& metadata) override {
-    std::visit([&](const auto& chosen) { spikenet::save_checkpoint(net_, chosen, directory, state, metadata); }, rule);
-  }
-  void restore(const spikenet::checkpoint& from, const optimizer& rule) override {
-    std::visit([&](const auto& chosen) { from.restore(net_, chosen); }, rule);
-  }
   void profile_into(spikenet::profile* times) override { net_.profile_into(times); }
-  void for_each_parameter(const parameter_visitor& f) override {
-    net_.for_each_parameter([&](const spikenet::tensor_info& info, std::span<float> values,
-                                std::span<float> gradients) { f(info.name, values, gradients); });
-  }
   std::size_t parameter_count() const override { return net_.parameter_count(); }
 
- protected:
+  void for_each_parameter(const parameter_visitor& f) override { net_.for_each_parameter(f); }
+  const spikenet::neuron& neurons() const override { return net_.neurons(); }
+  std::uint64_t updates() const override { return net_.updates(); }
+
+ private:
+  void visit_tensors(const tensor_visitor& f) override { net_.for_each_tensor(f); }
+  void visit_tensors(const const_tensor_visitor& f) const override { net_.for_each_tensor(f); }
+  std::uint64_t updates_by(const optimizer& type) const override {
+    return std::visit([&]<class Rule>(const Rule&) { return net_.template updates_by<Rule>(); }, type);
+  }
+  void restore_updates(const optimizer& type, std::uint64_t updates, std::uint64_t by_optimizer) override {
+    std::visit([&]<class Rule>(const Rule&) { net_.template restore_updates<Rule>(updates, by_optimizer); }, type);
+  }
+  void visit_moments(const optimizer& type, const moment_visitor& f) override {
+    std::visit([&]<class Rule>(const Rule&) { net_.template for_each_moment<Rule>(f); }, type);
+  }
+
   Network net_;
 };
-
-// Model: model_of, or what adds the rest to it.
-template <template <class Network> class Model, class Backend, std::size_t Width, std::size_t Timesteps>
-std::unique_ptr<model> make_model_on(const model_options& options, spikenet::seed seed) {
-  if (options.readout == "mean_current")
-    return std::make_unique<Model<spikenet::dsrn<Backend, Width, Timesteps, spikenet::mean_current>>>(options, seed);
-  if (options.readout == "mean_spikes")
-    return std::make_unique<Model<spikenet::dsrn<Backend, Width, Timesteps, spikenet::mean_spikes>>>(options, seed);
-  throw spikenet::argument_error("There is no readout \"" + options.readout + "\": it is mean_current or mean_spikes.");
-}
 
 }  // namespace mnist

@@ -3,8 +3,10 @@
 #include <chrono>
 #include <cstdio>
 #include <span>
+#include <spikenet/backend/cpu/thread_pool.hpp>
+#include <spikenet/network/network.hpp>
 #include <spikenet/network/profile.hpp>
-#include <spikenet/spikenet.hpp>
+#include <spikenet/training/monitor.hpp>
 #include <string>
 #include <utility>
 
@@ -60,14 +62,16 @@ double firing_rate(model& net, std::span<const float> images) {
 
 void profile(const profile_options& options) {
   spikenet::set_cpu_threads(options.threads);
-  check_sums(options.data);
-  const spikenet::image_dataset images = read_images(options.data, "train");
-
   saved_model made;
+  std::filesystem::path data = options.data.value_or(SPIKENET_MNIST_DIR);
   if (options.checkpoint) {
     made = load_model(*options.checkpoint);
-  } else {
-    made.info = {options.model, spikenet::normalise::of(images)};
+    data = data_for(*options.checkpoint, made.info, options.data);
+  }
+  check_sums(data);
+  const spikenet::image_dataset images = read_images(data, "train");
+  if (!options.checkpoint) {
+    made.info = {options.model, spikenet::normalise::of(images), data};
     made.net = make_model(options.model, spikenet::seed{1});
   }
   model& net = *made.net;

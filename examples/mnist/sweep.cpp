@@ -5,8 +5,8 @@
 #include <cstdio>
 #include <memory>
 #include <optional>
+#include <spikenet/backend/cpu/thread_pool.hpp>
 #include <spikenet/core/error.hpp>
-#include <spikenet/spikenet.hpp>
 #include <string>
 #include <system_error>
 #include <vector>
@@ -44,10 +44,10 @@ std::string name_of(const neuron_values& n) {
 }
 
 // Of a run that a stopped sweep has begun, if it came as far as a checkpoint.
-std::optional<spikenet::checkpoint> checkpoint_of(const std::filesystem::path& run) {
+std::optional<saved_training> checkpoint_of(const std::filesystem::path& run) {
   std::error_code ignored;
   if (!std::filesystem::exists(last_of(run), ignored)) return std::nullopt;
-  return spikenet::checkpoint::read(last_of(run));
+  return saved_training{last_of(run)};
 }
 
 // Trains and validates one network. Throws an interruption where a signal stops it.
@@ -57,12 +57,12 @@ sweep_row train_one(train_options options, const image_files& images, const neur
   options.model.v_th = neurons.v_th;
   options.model.a = neurons.a;
   options.model.tau = neurons.tau;
-  const std::optional<spikenet::checkpoint> last = checkpoint_of(run);
+  const std::optional<saved_training> last = checkpoint_of(run);
   if (last) {
     // That must be of the very same training.
     options.given = {"data"};
     for_each_hyperparameter(options, [&](const std::string& name, const auto&) { options.given.insert(name); });
-    options = resumed_options(*last, options);
+    options = last->options(options);
   }
   training job{options, images, run, last};
   make_writable_directory(run);

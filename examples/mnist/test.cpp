@@ -1,6 +1,6 @@
 #include <cmath>
 #include <cstdio>
-#include <spikenet/spikenet.hpp>
+#include <spikenet/backend/cpu/thread_pool.hpp>
 #include <string>
 #include <utility>
 #include <vector>
@@ -44,11 +44,12 @@ void test(const test_options& options) {
   spikenet::set_cpu_threads(options.threads);
   const auto [info, net] = load_model(options.checkpoint);
 
-  check_sums(options.data);
-  const spikenet::image_dataset images = read_images(options.data, "t10k");
+  const std::filesystem::path data = data_for(options.checkpoint, info, options.data);
+  check_sums(data);
+  const spikenet::image_dataset images = read_images(data, "t10k");
   const spikenet::batch_loader<float> loader{
       images, {.batch_size = options.test_batch_size, .normalisation = info.normalisation}};
-  std::printf("data        %s: %zu images to test\n", options.data.c_str(), images.size());
+  std::printf("data        %s: %zu images to test\n", data.c_str(), images.size());
   std::printf("network     %s: width %zu, %zu timesteps, %s, %zu parameters\n", options.checkpoint.c_str(),
               info.model.width, info.model.steps, info.model.readout.c_str(), net->parameter_count());
   std::printf("neurons     threshold (v_th) %g, decay (tau) %g\n\n", info.model.v_th, info.model.tau);

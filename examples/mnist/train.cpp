@@ -2,8 +2,8 @@
 #include <cstdio>
 #include <memory>
 #include <optional>
+#include <spikenet/backend/cpu/thread_pool.hpp>
 #include <spikenet/core/error.hpp>
-#include <spikenet/spikenet.hpp>
 
 #include "checkpoint.hpp"
 #include "commands.hpp"
@@ -17,7 +17,7 @@ namespace {
 
 // Trains and tests. A signal leaves a checkpoint, and its number.
 int train(const train_options& options, const std::filesystem::path& run,
-          const std::optional<spikenet::checkpoint>& last) {
+          const std::optional<saved_training>& last) {
   const auto start = std::chrono::steady_clock::now();
   spikenet::set_cpu_threads(options.threads);
   const image_files images{options.data};
@@ -50,11 +50,11 @@ int train(const train_options& options, const std::filesystem::path& run,
 
 int train(const train_options& command_line) {
   train_options options = command_line;
-  std::optional<spikenet::checkpoint> last;
+  std::optional<saved_training> last;
   if (command_line.init) options = begun_options(command_line);
   if (command_line.resume) {
-    last = spikenet::checkpoint::read(last_of(*command_line.resume));
-    options = resumed_options(*last, command_line);
+    last.emplace(last_of(*command_line.resume));
+    options = last->options(command_line);
   }
   choose_device(options.model);
   return train(options, command_line.resume ? *command_line.resume : new_run(command_line), last);

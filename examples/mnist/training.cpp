@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <array>
 #include <cstdio>
+#include <spikenet/backend/cpu/thread_pool.hpp>
 #include <spikenet/core/error.hpp>
-#include <spikenet/spikenet.hpp>
+#include <spikenet/network/network.hpp>
+#include <spikenet/training/schedule.hpp>
 #include <utility>
 
 #include "checksum.hpp"
@@ -79,11 +81,11 @@ image_files::image_files(const std::filesystem::path& directory) {
 }
 
 training::training(const train_options& options, const image_files& images, std::filesystem::path run,
-                   const std::optional<spikenet::checkpoint>& last)
+                   const std::optional<saved_training>& last)
     : options_{options},
       run_{std::move(run)},
       split_{split_images(images.train, options)},
-      info_{options.model, normalisation_of(split_.training, options)},
+      info_{options.model, normalisation_of(split_.training, options), options.data},
       training_{split_.training,
                 {.batch_size = options.train_batch_size,
                  .shuffle = true,
@@ -101,20 +103,19 @@ training::training(const train_options& options, const image_files& images, std:
       schedule_{make_schedule(options)},
       net_{make_model(options.model, spikenet::seed{options.seed})} {
   record_.stopping.patience = options.patience;
-  if (options.init) net_->load(spikenet::safetensors_file::read(*options.init));
+  if (options.init) load_weights(*net_, *options.init);
   if (last) restore(*last);
 }
 
-void training::restore(const spikenet::checkpoint& last) {
-  // The same weights on other images would be another training.
-  if (to_metadata(from_metadata(last.model())) != to_metadata(info_))
+void training::restore(const saved_training& last) {
+  if (!last.is_of(info_))
     throw spikenet::file_error(options_.data.string() +
                                ": These are not the images that the training was begun with, see " + last.name() + ".");
-  record_ = record_of(last, options_);
+  record_ = last.record(options_);
   if (record_.batch > training_.batches())
     throw spikenet::file_error(last.name() + ": It has done " + std::to_string(record_.batch) +
                                " batches of an epoch that has " + std::to_string(training_.batches()) + ".");
-  net_->restore(last, make_optimizer(options_, options_.lr));
+  last.restore(*net_, make_optimizer(options_, options_.lr));
 }
 
 std::unique_ptr<training_log> training::open_log() const {
@@ -238,19 +239,18 @@ bool training::take_in(const progress::summary& validated) {
     record_.best_epoch = record_.epoch;
     record_.best_accuracy = validated.accuracy;
     record_.best_loss = validated.loss;
-    net_->save(best_of(run_), to_metadata(info_));
+    save_model(*net_, info_, best_of(run_));
   }
   save_last();
   return is_best;
 }
 
 void training::save_last() const {
-  net_->save_checkpoint(last_of(run_), make_optimizer(options_, options_.lr), to_state(record_, options_),
-                        to_metadata(info_));
+  save_training(*net_, make_optimizer(options_, options_.lr), info_, record_, options_, last_of(run_));
 }
 
 progress::summary training::test_best() {
-  net_->load(spikenet::safetensors_file::read(best_of(run_)));
+  load_weights(*net_, best_of(run_));
   return evaluate(*net_, test_, "test");
 }
 

@@ -8,7 +8,6 @@
 #include <optional>
 #include <spikenet/data/dataset.hpp>
 #include <spikenet/data/loader.hpp>
-#include <spikenet/io/checkpoint.hpp>
 #include <string>
 
 #include "checkpoint.hpp"
@@ -32,7 +31,7 @@ class training {
  public:
   // In the directory `run`: a new one, or that of which `last` is a checkpoint. The images must outlive it.
   training(const train_options& options, const image_files& images, std::filesystem::path run,
-           const std::optional<spikenet::checkpoint>& last);
+           const std::optional<saved_training>& last);
 
   // The event files of the run; none where the options do not want any.
   std::unique_ptr<training_log> open_log() const;
@@ -49,7 +48,7 @@ class training {
   std::string position() const;
 
  private:
-  void restore(const spikenet::checkpoint& last);
+  void restore(const saved_training& last);
   double rate_at(std::size_t batch) const;
   std::size_t steps() const { return record_.epoch * training_.batches() + record_.batch; }
   progress::summary train_epoch(const std::string& title, training_log* log);

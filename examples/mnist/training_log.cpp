@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <spikenet/training/monitor.hpp>
 #include <system_error>
 #include <type_traits>
 
@@ -133,16 +134,17 @@ std::vector<std::string> training_log::epoch(std::size_t epoch, const progress::
   writer_.scalar(validation_accuracy, at, validated.accuracy);
   writer_.scalar("Images per Second / Epoch", at, trained.images_per_second);
 
-  net.for_each_parameter([&](const std::string& name, std::span<const float> values, std::span<const float> gradients) {
-    writer_.histogram("Parameters / " + name, at, values);
-    writer_.scalar("Gradient Norm by Parameter / " + name, at, norm_of(gradients));
+  net.for_each_parameter([&](const spikenet::tensor_info& info, std::span<const float> values,
+                              std::span<const float> gradients) {
+    writer_.histogram("Parameters / " + info.name, at, values);
+    writer_.scalar("Gradient Norm by Parameter / " + info.name, at, norm_of(gradients));
   });
 
   spikenet::monitor monitor;
   for (const auto& batch : monitored.epoch(0)) net.evaluate(batch.images, monitor);
   for (const spikenet::neuron_statistics& layer : monitor.neurons()) {
     writer_.scalar("Firing Rate / " + layer.name, at, layer.rate());
-    if (layer.membrane.count() > 0)
+    if (layer.membrane.known())
       writer_.histogram("Membrane Potential / " + layer.name, at, histogram_of(layer.membrane));
   }
   writer_.png_image("Firing Rates", at,

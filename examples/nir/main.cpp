@@ -18,7 +18,7 @@
 #include <type_traits>
 #include <variant>
 
-#include "checkpoint.hpp"
+#include "trained.hpp"
 
 namespace {
 
@@ -76,7 +76,7 @@ void info(const std::filesystem::path& path) {
 }
 
 void make_graph(const std::filesystem::path& checkpoint, const std::filesystem::path& path, double dt) {
-  const auto [saved, net] = mnist::load_model(checkpoint);
+  const auto [saved, net] = mnist::load_trained(checkpoint);
   nir::write(path, net->nir_graph(dt));
   std::printf("written     %s, for timesteps of %g s\n", path.c_str(), dt);
   std::printf("input       pixels from 0 to 1, less %g, divided by %g; the same image at each of %zu timesteps\n",

@@ -66,6 +66,7 @@ accepts '^test accuracy [0-9.]+ %' train --data small --epochs 1 --out trained
 cp trained/model.safetensors kept.safetensors
 tested=$(grep -o '^test accuracy [0-9.]* %' output || true)
 accepts "^$tested" test --data small --checkpoint trained/model.safetensors
+accepts "^$tested" test --checkpoint trained/model.safetensors
 accepts "^$tested" test --data small --checkpoint trained/model.safetensors --test_batch_size 1000000
 accepts '^layer2.0.spike2 +conv2 \+ downsample.0 +6272 ' firing-rates --data small --checkpoint trained/model.safetensors \
   --out rates --csv --threads 1
@@ -101,6 +102,13 @@ refuses 2 'train or test'
 refuses 2 '--device: .*abacus' train --data small --device abacus
 refuses 1 '--device cuda: .*width 17 .* SPIKENET_MNIST_GPU_SIZES=' train --data small --width 17 --device cuda
 refuses 2 'expected.*--colour' train --colour red
+for precision in tf32 float16 bfloat16; do
+  refuses 2 "--precision: The CPU computes in float32 only; $precision" train --data small --precision $precision
+  refuses 2 "--precision: The CPU computes in float32 only; $precision" train --resume trained --precision $precision
+  refuses 2 "--precision: " train --data small --no_cuda --device cuda --precision $precision
+done
+refuses 2 '--momentum: .*sgd' train --data small --momentum 0.5
+refuses 2 '--momentum: .*sgd' sweep --data small --momentum 0.5
 refuses 2 'walk' walk
 for option in train_batch_size val_batch_size test_batch_size epochs limit validation width steps; do
   for value in 0 -1 1.5 x 99999999999999999999; do
@@ -151,6 +159,10 @@ refuses 2 '--out: ' firing-rates --checkpoint trained/model.safetensors --out ''
 refuses 2 '--report: ' test --checkpoint trained/model.safetensors --report ''
 refuses 2 '--data: .*nowhere' train --data nowhere
 refuses 2 '--data: ' train --data ''
+
+for value in x.jpg x.pdf x.svg.gz x. ''; do
+  refuses 2 "--chart: .*\"$value\".*\.svg.*\.png" infer --checkpoint trained/model.safetensors --chart "$value"
+done
 
 refuses 2 '--header' export --checkpoint trained/model.safetensors
 refuses 2 '--checkpoint' export --header x.hpp

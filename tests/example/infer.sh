@@ -43,6 +43,11 @@ grep -q ': 9 test images$' output || complain "not 9 images"
 grep -q '^early exit .* after 1.000 of 2 ' output || complain "a margin of 0 does not stop at once"
 grep -q '</svg>' figures/early.svg || complain "figures/early.svg is not an SVG file"
 head -c 4 figures/early.png | grep -q PNG || complain "figures/early.png is not a PNG file"
+for chart in figures/of.png figures/any; do
+  runs "${infer[@]}" --images 9 --chart $chart
+  [[ -s ${chart%.png}.svg && -s ${chart%.png}.png ]] || complain "--chart $chart: not two pictures"
+done
+[[ $(ls figures | wc -l) == 6 ]] || complain "other files than the pictures: $(ls figures)"
 
 echo "$failures failures"
 [ "$failures" -eq 0 ]

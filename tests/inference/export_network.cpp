@@ -27,7 +27,7 @@ using net_t =
             basic_block<12, stride<2>, normalised_shortcut, detached_reset>, basic_block<12, raw_shortcut, hard_reset>,
             conv2d<8, 3, groups<2>, with_bias, dilation<1>, in_channels<12>>, tdbn<1>, lif<through_reset>,
             residual<sequence<conv2d<8, 3>, tdbn<2>>, identity, lif<soft_reset, heaviside>>, avg_pool2d<2, stride<1>>,
-            conv2d<8, 2>, lif<soft_reset>, flatten, linear<18>, tdbn<>, lif<>, linear<7, without_bias>>;
+            conv2d<8, 2, padding<1>>, lif<soft_reset>, flatten, linear<18>, tdbn<>, lif<>, linear<7, without_bias>>;
 
 template <class T>
 void write(std::ofstream& file, const T* values, std::size_t count) {

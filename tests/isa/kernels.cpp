@@ -316,7 +316,7 @@ void test_neurons() {
 // Integers of all kinds of layers, small enough that no sum can leave its range.
 using integers_of = inference<
     architecture<timesteps<3>, image<2, 11, 9>, conv2d<20, 3>, tdbn<>, lif<>, basic_block<20>, basic_block<37, stride<2>>,
-                 avg_pool2d<2>, conv2d<9, 2>, lif<soft_reset>, flatten, linear<18>, lif<>, linear<7>>,
+                 avg_pool2d<2>, conv2d<9, 2, padding<1>>, lif<soft_reset>, flatten, linear<18>, lif<>, linear<7>>,
     quantised<std::uint8_t>>;
 using integers_of_many = inference<integers_of::architecture, quantised<std::uint8_t>, 4>;
 

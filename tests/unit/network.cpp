@@ -221,6 +221,7 @@ TEST_CASE("queued steps are the steps of a training, told of all together", "[ne
   const step_result none = net.finish_steps();
   CHECK(none.size == 0);
   CHECK(none.loss == 0);
+  CHECK(none.accuracy() == 0);
 }
 
 TEST_CASE("a network that was moved goes on where it was", "[network]") {

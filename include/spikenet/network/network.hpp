@@ -43,7 +43,8 @@ struct step_result {
   double loss = 0;          // mean over the batch
   std::size_t correct = 0;  // images whose largest logit is their label's
   std::size_t size = 0;     // images
-  double accuracy() const { return static_cast<double>(correct) / static_cast<double>(size); }
+  // The share of the images that are correct; 0, as the loss is, where there are none.
+  double accuracy() const { return size > 0 ? static_cast<double>(correct) / static_cast<double>(size) : 0; }
 };
 
 // A compile-time error, like those of check.hpp.
@@ -269,8 +270,8 @@ class network {
   }
 
   // Waits for the steps that were queued since the last call, and says what they did, all together: the loss is the mean
-  // over all of their images. Throws numeric_error where NaN or infinity arose in one; parameters and running statistics
-  // are then as before that one.
+  // over all of their images. If no step was queued, all numbers are 0. Throws numeric_error where NaN or infinity arose in
+  // one; parameters and running statistics are then as before that one.
   step_result finish_steps() {
     step_result all = std::exchange(queued_, {});
     if constexpr (queues) {

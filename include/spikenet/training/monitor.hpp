@@ -36,20 +36,23 @@
 
 namespace spikenet {
 
-// The membrane potentials u[t] of a layer's neurons, just before they fire or not.
+// The membrane potentials u[t] of a layer's neurons, just before they fire or not. Of neurons that the monitor cannot see,
+// known() is false, and every number but the counts is NaN.
 class membrane_statistics {
  public:
-  std::uint64_t count() const noexcept { return count_; }  // neurons * timesteps * images; 0: not known
-  double mean() const noexcept { return count_ > 0 ? sum_ / static_cast<double>(count_) : 0; }
+  bool known() const noexcept { return count_ > 0; }
+  std::uint64_t count() const noexcept { return count_; }  // neurons * timesteps * images
+  double mean() const noexcept { return known() ? sum_ / static_cast<double>(count_) : nan; }
   double stddev() const noexcept {
-    return count_ > 0 ? std::sqrt(std::max(0.0, squares_ / static_cast<double>(count_) - mean() * mean())) : 0;
+    if (!known()) return nan;
+    return std::sqrt(std::max(0.0, squares_ / static_cast<double>(count_) - mean() * mean()));
   }
-  double min() const noexcept { return count_ > 0 ? min_ : 0; }
-  double max() const noexcept { return count_ > 0 ? max_ : 0; }
+  double min() const noexcept { return min_; }
+  double max() const noexcept { return max_; }
 
   // The share of them within the surrogate's window around the threshold: those that learning reaches.
   double in_window() const noexcept {
-    return count_ > 0 ? static_cast<double>(in_window_) / static_cast<double>(count_) : 0;
+    return known() ? static_cast<double>(in_window_) / static_cast<double>(count_) : nan;
   }
   double threshold() const noexcept { return threshold_; }
   double half_width() const noexcept { return half_width_; }  // of the surrogate's window
@@ -87,6 +90,7 @@ class membrane_statistics {
   }
 
  private:
+  static constexpr double nan = std::numeric_limits<double>::quiet_NaN();
   static constexpr std::size_t block = 256;              // neurons that are run together
   static constexpr double per_threshold = 8, reach = 4;  // bins in a threshold; thresholds on either side of 0
   static constexpr std::int32_t at_threshold = 40;       // the bin whose upper edge is the threshold
@@ -138,7 +142,7 @@ class membrane_statistics {
   }
 
   std::uint64_t count_ = 0, in_window_ = 0;
-  double sum_ = 0, squares_ = 0, min_ = 0, max_ = 0, threshold_ = 0, half_width_ = 0;
+  double sum_ = 0, squares_ = 0, min_ = nan, max_ = nan, threshold_ = nan, half_width_ = nan;
   std::array<std::uint64_t, bins> histogram_{};
 };
 
@@ -460,7 +464,7 @@ class monitor {
     }
     text += ".";
     const membrane_statistics& u = layer.membrane;
-    if (u.count() > 0) {
+    if (u.known()) {
       text += " Their potentials are " + number("%.3g", u.mean()) + " +- " + number("%.3g", u.stddev()) +
               " where the threshold is " + detail::text_of(u.threshold()) + "; " + percent(u.in_window()) +
               " lie within a = " + detail::text_of(u.half_width()) + " of it, and only those learn.";
@@ -486,7 +490,7 @@ class monitor {
                    "neurons), so that fewer potentials pass it.";
     }
     constexpr double few = 0.1;
-    if (layer.membrane.count() > 0 && layer.membrane.in_window() < few) {
+    if (layer.membrane.known() && layer.membrane.in_window() < few) {
       text +=
           " Widen the surrogate (a larger half width a), so that the potentials far from the threshold get a "
           "gradient that can move them.";
