@@ -276,7 +276,7 @@ alter '"v_th":"0.5"' '"vath":"0.5"' missing
 refuses 1 'bad/missing: .*v_th' test --data small --checkpoint bad/missing
 alter '"width":"16"' '"width":"17"' width
 refuses 1 'bad/width: .*width 17' test --data small --checkpoint bad/width
-alter '"width":"16"' '"width":"32"' shape
+alter '\[16,1,3,3\]' '[16,1,9,1]' shape
 refuses 1 'bad/shape: .*conv1.weight' test --data small --checkpoint bad/shape
 alter 'mean_current' 'mean_voltage' readout
 refuses 1 'bad/readout: .*mean_voltage' test --data small --checkpoint bad/readout
