@@ -34,13 +34,8 @@ endmacro()
 
 # spikenet_require_component(<data, io, checkpoint, tensorboard or nir> <purpose> <group>): spikenet::<component> exists.
 function(spikenet_require_component component purpose group)
-  set(library_data zlib)
-  set(library_io nlohmann-json)
-  set(library_checkpoint "nlohmann-json or OpenSSL")
-  set(library_tensorboard libpng)
-  set(library_nir HDF5)
   if(NOT TARGET spikenet::${component})
-    spikenet_missing(${library_${component}} "${purpose}" ${group})
+    spikenet_missing("${spikenet_${component}_lacks}" "${purpose}" ${group})
   endif()
 endfunction()
 

@@ -183,8 +183,40 @@ inline constexpr bool queues_steps = requires(Backend& b) {
 
 }  // namespace detail
 
+// The code of a network that walks its layers, which is nearly all of its compile time. A program that uses a network in
+// several source files compiles this code in one of them:
+//
+//     extern template struct spikenet::network_code<net_t>;  // in the header that defines net_t
+//     template struct spikenet::network_code<net_t>;         // in one source file
+//
+// The members are for the network alone. They are defined outside of the class because compilers instantiate an inline
+// function in spite of `extern template`.
+template <class Network>
+struct network_code {
+  using scalar = typename Network::scalar;
+  using backend_type = typename Network::backend_type;
+  using real = real_of<backend_type>;
+
+  // A parameter or running statistic, and where it lies.
+  struct tensor_entry {
+    tensor_info info;
+    std::size_t size;
+    parameter_slot<scalar> slot;
+  };
+
+  static void initialize(Network& net, seed s, initialization how);
+  static void forward(Network& net, std::size_t size, bool training);
+  static void backward(Network& net, std::size_t batch, const real* gy);
+  static void update_statistics(Network& net, std::size_t batch);
+  static void average_statistics(Network& net, std::size_t batch, std::size_t n);
+  static void check_statistics(Network& net, bool training) requires(!host_visible<backend_type>);
+  static std::vector<tensor_entry> tensors(Network& net);
+};
+
 template <backend Backend, class Timesteps, class Input, class... Layers>
 class network {
+  friend struct network_code<network>;
+
  public:
   using scalar = typename Backend::scalar;
   using architecture = spikenet::architecture<Timesteps, Input, Layers...>;
@@ -196,6 +228,8 @@ class network {
 
  private:
   static_assert(sizeof...(Layers) > 0, "spikenet: a network needs at least 1 layer");
+  using backend_type = Backend;
+  using code = network_code<network>;
   using chain_type = detail::chain<Backend, timesteps, 0, input, Layers...>;
   using output = typename chain_type::output;
   using real = real_of<Backend>;
@@ -209,7 +243,7 @@ class network {
   explicit network(seed s = {}, const neuron& neurons = {}, initialization how = initialization::pytorch)
       : neurons_{neurons} {
     neurons_.validate<scalar>();
-    place_parameters();
+    code::initialize(*this, s, how);
     if constexpr (queues || is_mixed) {
       detail::fill(backend_, of_steps_.reserve(detail::numbers_of_steps), detail::numbers_of_steps,
                    [this](double* numbers) {
@@ -217,18 +251,6 @@ class network {
                      numbers[detail::current_loss_scale] = loss_scale_;
                    });
     }
-    std::uint64_t stream = 0;
-    for_each_slot([&]<class M>(const std::string&, M& module) {
-      if constexpr (M::parameters.size() > 0) {
-        for (std::size_t i = 0; i < M::parameters.size(); ++i) {
-          random_stream random(s, stream++);
-          const std::size_t size = M::parameters[i].size();
-          detail::fill(backend_, module.slots[i].value, size, [&](scalar* values) {
-            M::initialize(i, std::span<scalar>(values, size), how, random);
-          });
-        }
-      }
-    });
   }
   network(const network&) = delete;  // a network owns much memory; copy its tensors where a copy is meant
   network& operator=(const network&) = delete;
@@ -304,15 +326,15 @@ class network {
       take_in_labels(labels);
       reserve_logits(batch);
       repeat<Loss>(batch, &kind_of<Loss>, [&] {
-        run_forward(batch, true);
+        code::forward(*this, batch, true);
         differentiate_on_device(batch, loss, gy);
-        run_backward(batch, gy);
+        code::backward(*this, batch, gy);
       });
     } else {
-      run_forward(batch, true);
+      code::forward(*this, batch, true);
       check_pass(true);
       result = judge_and_differentiate(labels, loss, gy);
-      run_backward(batch, gy);
+      code::backward(*this, batch, gy);
     }
     const detail::profile_scope timed(times_, detail::pass::backward, "update");
     if constexpr (differentiates_on_device<Loss>) {
@@ -324,7 +346,7 @@ class network {
     } else if (!gradients_are_finite()) {
       run_backward_with_less(batch, gy);
     }
-    update_statistics(batch);
+    code::update_statistics(*this, batch);
     return result;
   }
 
@@ -353,11 +375,7 @@ class network {
     const std::size_t batch = count_images(images);
     forward(images, batch, batch, 0, true);
     check_pass(true);
-    context<Backend> c{backend_, scratch_, neurons_, true};
-    const auto average = [&]<class M>(detail::no_path, M& module) {
-      if constexpr (requires { module.average_statistics(c, batch, n); }) module.average_statistics(c, batch, n);
-    };
-    chain_.visit(detail::no_path{}, average);
+    code::average_statistics(*this, batch, n);
   }
 
   // Logits [N, classes] in evaluation mode (running statistics), valid until the next call. images as in train_step;
@@ -525,56 +543,10 @@ class network {
     chain_.observe(c, "", {input_.data(), size}, {output_.data(), size}, observer);
   }
 
-  template <class F>
-  void for_each_slot(F&& f) {
-    chain_.visit(std::string(), f);
-  }
-
-  // All trainable tensors lie in one array, their gradients in another, so that an optimizer is one loop; each starts
-  // on a cache line.
-  void place_parameters() {
-    const auto padded = [](std::size_t size) {
-      const std::size_t line = buffer_alignment / sizeof(scalar);
-      return (size + line - 1) / line * line;
-    };
-    std::size_t state_size = 0;
-    for_each_slot([&]<class M>(const std::string&, M&) {
-      for (const parameter& p : M::parameters) (p.trainable ? arena_size_ : state_size) += padded(p.size());
-    });
-    scalar* value = values_.reserve(arena_size_);
-    scalar* gradient = gradients_.reserve(arena_size_);
-    scalar* state = state_.reserve(state_size);
-    for_each_slot([&]<class M>(const std::string&, M& module) {
-      auto slot = module.slots.begin();
-      for (const parameter& p : M::parameters) {
-        const std::size_t size = padded(p.size());
-        if (p.trainable) {
-          *slot++ = {value, gradient};
-          value += size;
-          gradient += size;
-          parameter_count_ += p.size();
-        } else {
-          *slot++ = {state, nullptr};
-          state += size;
-        }
-      }
-    });
-  }
-
   // f(const tensor_info&, std::size_t size, const parameter_slot<scalar>&)
   template <class F>
   void visit_tensors(F&& f) {
-    for_each_slot([&]<class M>(const std::string& name, M& module) {
-      auto slot = module.slots.begin();
-      for (const parameter& p : M::parameters) {
-        tensor_info info;
-        info.name = name + "." + p.name;
-        info.shape.assign(p.extents.begin(), p.extents.begin() + static_cast<std::ptrdiff_t>(p.rank));
-        info.trainable = p.trainable;
-        info.branches = p.branches;
-        f(info, p.size(), *slot++);
-      }
-    });
+    for (const auto& [info, size, slot] : code::tensors(*this)) f(info, size, slot);
   }
 
   // Returns the number of images. Throws argument_error if they are none, or not whole.
@@ -628,17 +600,17 @@ class network {
     reserve_logits(batch);
     double* const numbers = of_steps_.data();
     repeat<Loss>(batch, &queued_kind_of<Loss>, [&] {
-      run_forward(batch, true);
+      code::forward(*this, batch, true);
       read_out(batch, 0, batch);
       detail::differentiate_and_add_up<classes>(backend_, batch, loss, static_cast<const scalar*>(logits_.data()),
                                                 static_cast<const std::int32_t*>(labels_.data()),
                                                 logits_gradient_.reserve(batch * classes), numbers);
       share_gradient(batch, gy);
-      run_backward(batch, gy);
+      code::backward(*this, batch, gy);
       if constexpr (is_mixed)
         detail::lower_loss_scale(backend_, static_cast<const scalar*>(gradients_.data()), numbers);
       const auto condition = backend_.only_if_finite();
-      update_statistics(batch);
+      code::update_statistics(*this, batch);
       detail::count_step(backend_, numbers);
     });
     {
@@ -648,15 +620,6 @@ class network {
     if constexpr (is_mixed) detail::forget_step_left_out(backend_);
     queued_.size += batch;
     ++queued_steps_;
-  }
-
-  // The batch's statistics enter the running ones.
-  void update_statistics(std::size_t batch) {
-    context<Backend> c{backend_, scratch_, neurons_, true};
-    const auto update = [&]<class M>(detail::no_path, M& module) {
-      if constexpr (requires { module.update_statistics(c, batch); }) module.update_statistics(c, batch);
-    };
-    chain_.visit(detail::no_path{}, update);
   }
 
   bool gradients_are_finite() {
@@ -682,16 +645,7 @@ class network {
   bool check_pass(bool training) {
     if constexpr (!host_visible<Backend>) {
       if (backend_.all_finite()) return true;
-      context<Backend> c{backend_, scratch_, neurons_, training};
-      for_each_slot([&]<class M>(const std::string& name, M& module) {
-        if constexpr (requires { module.check_statistics(c); }) {
-          try {
-            module.check_statistics(c);
-          } catch (const numeric_error& e) {
-            throw e.within(name);
-          }
-        }
-      });
+      code::check_statistics(*this, training);
       return false;
     }
     return true;
@@ -701,14 +655,7 @@ class network {
   void forward(std::span<const scalar> images, std::size_t batch, std::size_t size, std::size_t first, bool training) {
     take_in(images, batch, size, first);
     if (training) training_batch_ = size;
-    run_forward(size, training);
-  }
-  void run_forward(std::size_t size, bool training) {
-    const auto out = keep<output>(output_, size);
-    scratch_.clear();
-    context<Backend> c{backend_, scratch_, neurons_, training, times_};
-    if constexpr (requires { backend_.begin_pass(); }) backend_.begin_pass();
-    chain_.forward(c, {input_.data(), size}, out);
+    code::forward(*this, size, training);
   }
   // Runs a pass, which for the same batch size and kind starts the same work with the same arguments: a backend may do again
   // what it did the last time. Not where somebody wants to know how long each layer takes, nor with a loss that has numbers
@@ -731,19 +678,6 @@ class network {
                  [&](std::int32_t* to) { std::copy(labels.begin(), labels.end(), to); });
   }
 
-  // gy [steps, N, classes]: the gradient at the last layer's output
-  void run_backward(std::size_t batch, const real* gy) {
-    scratch_.clear();
-    context<Backend> c{backend_, scratch_, neurons_, true, times_};
-    chain_.backward(c, {input_.data(), batch}, {output_.data(), batch}, tensor<output, const real>{gy, batch},
-                    {nullptr, batch});
-    if constexpr (requires { backend_.finish_gradients(); }) backend_.finish_gradients();
-    if constexpr (is_mixed) {
-      if (loss_scale_ != 1) return backend_.divide_and_watch(arena_size_, loss_scale_on_device(), gradients_.data());
-    }
-    if constexpr (!host_visible<Backend>) backend_.watch(arena_size_, gradients_.data());
-  }
-
   // The gradients are not finite: back again, with half of the loss scale each time, until they are. Throws numeric_error
   // where it has come down to 1, or there is none.
   void run_backward_with_less(std::size_t batch, real* gy) {
@@ -751,7 +685,7 @@ class network {
       while (loss_scale_ > 1) {
         set_loss_scale(loss_scale_ / 2);
         share_gradient(batch, gy);
-        run_backward(batch, gy);
+        code::backward(*this, batch, gy);
         if (gradients_are_finite()) return;
       }
     }
@@ -886,7 +820,6 @@ class network {
 
   template <class T>
   using storage = typename Backend::template storage<T>;
-  static constexpr std::size_t buffer_alignment = 64;
 
   Backend backend_;
   neuron neurons_;
@@ -910,5 +843,124 @@ class network {
   double loss_scale_ = detail::default_loss_scale<Backend>;
   profile* times_ = nullptr;
 };
+
+// All trainable tensors lie in one array and their gradients in another, so that an optimizer is one loop. Each tensor
+// starts on a cache line.
+template <class Network>
+void network_code<Network>::initialize(Network& net, seed s, initialization how) {
+  const auto padded = [](std::size_t size) {
+    constexpr std::size_t line = 64 / sizeof(scalar);
+    return (size + line - 1) / line * line;
+  };
+  std::size_t state_size = 0;
+  const auto measure = [&]<class M>(detail::no_path, M&) {
+    for (const parameter& p : M::parameters) (p.trainable ? net.arena_size_ : state_size) += padded(p.size());
+  };
+  net.chain_.visit(detail::no_path{}, measure);
+  scalar* value = net.values_.reserve(net.arena_size_);
+  scalar* gradient = net.gradients_.reserve(net.arena_size_);
+  scalar* state = net.state_.reserve(state_size);
+  std::uint64_t stream = 0;
+  const auto place = [&]<class M>(detail::no_path, M& module) {
+    if constexpr (M::parameters.size() > 0) {
+      for (std::size_t i = 0; i < M::parameters.size(); ++i) {
+        const parameter& p = M::parameters[i];
+        const std::size_t size = p.size();
+        if (p.trainable) {
+          module.slots[i] = {value, gradient};
+          value += padded(size);
+          gradient += padded(size);
+          net.parameter_count_ += size;
+        } else {
+          module.slots[i] = {state, nullptr};
+          state += padded(size);
+        }
+        random_stream random(s, stream++);
+        detail::fill(net.backend_, module.slots[i].value, size, [&](scalar* values) {
+          M::initialize(i, std::span<scalar>(values, size), how, random);
+        });
+      }
+    }
+  };
+  net.chain_.visit(detail::no_path{}, place);
+}
+
+template <class Network>
+void network_code<Network>::forward(Network& net, std::size_t size, bool training) {
+  const auto out = keep<typename Network::output>(net.output_, size);
+  net.scratch_.clear();
+  context<backend_type> c{net.backend_, net.scratch_, net.neurons_, training, net.times_};
+  if constexpr (requires { net.backend_.begin_pass(); }) net.backend_.begin_pass();
+  net.chain_.forward(c, {net.input_.data(), size}, out);
+}
+
+// gy [steps, N, classes]: the gradient at the last layer's output
+template <class Network>
+void network_code<Network>::backward(Network& net, std::size_t batch, const real* gy) {
+  net.scratch_.clear();
+  context<backend_type> c{net.backend_, net.scratch_, net.neurons_, true, net.times_};
+  net.chain_.backward(c, {net.input_.data(), batch}, {net.output_.data(), batch},
+                      tensor<typename Network::output, const real>{gy, batch}, {nullptr, batch});
+  if constexpr (requires { net.backend_.finish_gradients(); }) net.backend_.finish_gradients();
+  if constexpr (Network::is_mixed) {
+    if (net.loss_scale_ != 1) {
+      return net.backend_.divide_and_watch(net.arena_size_, net.loss_scale_on_device(), net.gradients_.data());
+    }
+  }
+  if constexpr (!host_visible<backend_type>) net.backend_.watch(net.arena_size_, net.gradients_.data());
+}
+
+// Adds the batch's statistics to the running ones.
+template <class Network>
+void network_code<Network>::update_statistics(Network& net, std::size_t batch) {
+  context<backend_type> c{net.backend_, net.scratch_, net.neurons_, true};
+  const auto update = [&]<class M>(detail::no_path, M& module) {
+    if constexpr (requires { module.update_statistics(c, batch); }) module.update_statistics(c, batch);
+  };
+  net.chain_.visit(detail::no_path{}, update);
+}
+
+// Makes the running statistics the mean over n batches, of which this is the last.
+template <class Network>
+void network_code<Network>::average_statistics(Network& net, std::size_t batch, std::size_t n) {
+  context<backend_type> c{net.backend_, net.scratch_, net.neurons_, true};
+  const auto average = [&]<class M>(detail::no_path, M& module) {
+    if constexpr (requires { module.average_statistics(c, batch, n); }) module.average_statistics(c, batch, n);
+  };
+  net.chain_.visit(detail::no_path{}, average);
+}
+
+// Throws numeric_error for the first layer whose statistics are not finite.
+template <class Network>
+void network_code<Network>::check_statistics(Network& net, bool training) requires(!host_visible<backend_type>)
+{
+  context<backend_type> c{net.backend_, net.scratch_, net.neurons_, training};
+  const auto check = [&]<class M>(const std::string& name, M& module) {
+    if constexpr (requires { module.check_statistics(c); }) {
+      try {
+        module.check_statistics(c);
+      } catch (const numeric_error& e) {
+        throw e.within(name);
+      }
+    }
+  };
+  net.chain_.visit(std::string(), check);
+}
+
+template <class Network>
+auto network_code<Network>::tensors(Network& net) -> std::vector<tensor_entry> {
+  std::vector<tensor_entry> all;
+  const auto append = [&]<class M>(const std::string& name, M& module) {
+    auto slot = module.slots.begin();
+    for (const parameter& p : M::parameters) {
+      const auto rank = static_cast<std::ptrdiff_t>(p.rank);
+      all.push_back({{name + "." + p.name, {p.extents.begin(), p.extents.begin() + rank}, p.trainable, p.branches},
+                     p.size(),
+                     *slot++});
+    }
+  };
+  net.chain_.visit(std::string(), append);
+  return all;
+}
 
 }  // namespace spikenet

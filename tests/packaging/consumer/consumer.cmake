@@ -1,5 +1,6 @@
 # What the three consumers have in common, once they have found spikenet their way.
-add_executable(consumer ${CMAKE_CURRENT_LIST_DIR}/main.cpp ${CMAKE_CURRENT_LIST_DIR}/evaluate.cpp)
+add_executable(consumer ${CMAKE_CURRENT_LIST_DIR}/main.cpp ${CMAKE_CURRENT_LIST_DIR}/evaluate.cpp
+                        ${CMAKE_CURRENT_LIST_DIR}/network.cpp)
 target_link_libraries(consumer PRIVATE spikenet::spikenet)
 
 # Flags are the consumer's own business.

@@ -1,0 +1,3 @@
+#include "consumer.hpp"
+
+template struct spikenet::network_code<net_t>;
