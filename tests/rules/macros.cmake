@@ -1,8 +1,8 @@
 # No identifier of the library is a macro of the system's headers:
 # cmake -D ROOT=<repository> -D COMPILER=<C++ compiler> -P macros.cmake
 #
-# Asks the compiler for all macros that system_headers.h defines, prints each identifier of ROOT's headers that one of them
-# would replace, and fails if there is any.
+# Asks the compiler for all macros that system_headers.h defines, prints each identifier of ROOT's headers that one of
+# them would replace, and fails if there is any.
 cmake_minimum_required(VERSION 3.25)
 
 # Macros that the library means where it names them.

@@ -2,7 +2,8 @@
 # cmake -D COMPILER=<C++ compiler> -D SCRATCH=<folder to use> -P macros_test.cmake
 cmake_minimum_required(VERSION 3.25)
 
-# check(<line> <regex>): a header with this line. What the rule says must match; an empty regex: it must accept the line.
+# check(<line> <regex>): a header with this line. What the rule says must match; an empty regex: it must accept the
+# line.
 function(check line regex)
   file(REMOVE_RECURSE ${SCRATCH})
   file(WRITE ${SCRATCH}/include/spikenet/core.hpp "#pragma once\n${line}\n")

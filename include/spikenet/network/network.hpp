@@ -260,8 +260,9 @@ class network {
   // One step of training: forward, loss, backward, update.
   //   images  [N, C, H, W] ([T, N, C, H, W] for frames), row-major, finite
   //   labels  [N], each in 0 ... classes-1
-  // Throws argument_error on sizes, labels or an optimizer that do not fit, or on a batch that leaves a tdBN a single value
-  // per channel; numeric_error where NaN or infinity arises. Parameters and running statistics are then as before the call.
+  // Throws argument_error on sizes, labels or an optimizer that do not fit, or on a batch that leaves a tdBN a single
+  // value per channel; numeric_error where NaN or infinity arises. Parameters and running statistics are then as before
+  // the call.
   template <class Optimizer, class Loss = softmax_cross_entropy>
   step_result train_step(std::span<const scalar> images, std::span<const std::int32_t> labels,
                          const Optimizer& optimizer, const Loss& loss = {}) {

@@ -285,8 +285,8 @@ class graph_maker {
 // the last layer's at each timestep; its mean over time is the network's logits. Weights are in single precision, and
 // grouped convolutions are full ones (the package `nir` takes no others).
 //
-// Throws argument_error where dt or 1 / dt is not positive and finite or the neurons reset by subtraction, numeric_error where a
-// weight or running statistic is not finite. Does not compile for layers that inference cannot run
+// Throws argument_error where dt or 1 / dt is not positive and finite or the neurons reset by subtraction, numeric_error
+// where a weight or running statistic is not finite. Does not compile for layers that inference cannot run
 // (inference/plan.hpp).
 template <class Network>
 graph to_graph(const Network& net, double dt = 1e-4) {
