@@ -32,7 +32,7 @@ for text in "namespace digits {" "spikenet::image<1, 28, 28>" ".threshold = 0.5,
 done
 
 head -c 1000 model.nir >part.nir
-refuses 1 "part.nir: is not an HDF5 file, or is truncated." info part.nir
+refuses 1 "part.nir: is not an HDF5 file, or is truncated; HDF5 says" info part.nir
 refuses 1 "the timestep dt of 0.1 s" to-cpp model.nir x.hpp --dt 0.1
 refuses 1 "no name for a namespace" to-cpp model.nir x.hpp --namespace "a b"
 refuses 2 "--dt" to-cpp model.nir x.hpp --dt nan
