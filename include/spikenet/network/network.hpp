@@ -169,6 +169,23 @@ inline constexpr bool queues_steps = requires(Backend& b) {
   b.only_if_finite();
 };
 
+// The tensors of a layer of any type, so that the work on them is compiled once and not for every layer.
+template <class Scalar>
+struct layer_tensors {
+  using initializer = void(std::size_t, std::span<Scalar>, initialization, random_stream&);
+
+  std::string name;
+  std::span<const parameter> parameters;
+  parameter_slot<Scalar>* slots;  // one for each parameter
+  initializer* initialize;
+};
+template <class Scalar>
+[[gnu::noinline]] void append(std::vector<layer_tensors<Scalar>>& layers, const layer_path& path,
+                              std::span<const parameter> parameters, parameter_slot<Scalar>* slots,
+                              typename layer_tensors<Scalar>::initializer* initialize) {
+  layers.push_back({path.string(), parameters, slots, initialize});
+}
+
 }  // namespace detail
 
 template <backend Backend, class Timesteps, class Input, class... Layers>
@@ -206,17 +223,15 @@ class network {
                    });
     }
     std::uint64_t stream = 0;
-    for_each_slot([&]<class M>(const std::string&, M& module) {
-      if constexpr (M::parameters.size() > 0) {
-        for (std::size_t i = 0; i < M::parameters.size(); ++i) {
-          random_stream random(s, stream++);
-          const std::size_t size = M::parameters[i].size();
-          detail::fill(backend_, module.slots[i].value, size, [&](scalar* values) {
-            M::initialize(i, std::span<scalar>(values, size), how, random);
-          });
-        }
+    for (const auto& layer : layers_with_tensors()) {
+      for (std::size_t i = 0; i < layer.parameters.size(); ++i) {
+        random_stream random(s, stream++);
+        const std::size_t size = layer.parameters[i].size();
+        detail::fill(backend_, layer.slots[i].value, size, [&](scalar* values) {
+          layer.initialize(i, std::span<scalar>(values, size), how, random);
+        });
       }
-    });
+    }
   }
   network(const network&) = delete;  // a network owns much memory; copy its tensors where a copy is meant
   network& operator=(const network&) = delete;
@@ -343,10 +358,10 @@ class network {
     forward(images, batch, batch, 0, true);
     check_pass(true);
     context<Backend> c{backend_, scratch_, neurons_, true};
-    const auto average = [&]<class M>(detail::no_path, M& module) {
+    const auto average = [&]<class M>(const detail::layer_path&, M& module) {
       if constexpr (requires { module.average_statistics(c, batch, n); }) module.average_statistics(c, batch, n);
     };
-    chain_.visit(detail::no_path{}, average);
+    chain_.visit(nullptr, average);
   }
 
   // Logits [N, classes] in evaluation mode (running statistics), valid until the next call. images as in train_step;
@@ -514,9 +529,19 @@ class network {
     chain_.observe(c, "", {input_.data(), size}, {output_.data(), size}, observer);
   }
 
-  template <class F>
-  void for_each_slot(F&& f) {
-    chain_.visit(std::string(), f);
+  // The layers that own tensors, in order; valid until the network moves.
+  std::vector<detail::layer_tensors<scalar>> layers_with_tensors() {
+    std::vector<detail::layer_tensors<scalar>> layers;
+    const auto take_in_layer = [&]<class M>(const detail::layer_path& path, M& module) {
+      if constexpr (M::parameters.size() > 0) {
+        detail::append<scalar>(layers, path, M::parameters, module.slots.data(),
+                               [](std::size_t i, std::span<scalar> values, initialization how, random_stream& random) {
+                                 M::initialize(i, values, how, random);
+                               });
+      }
+    };
+    chain_.visit(nullptr, take_in_layer);
+    return layers;
   }
 
   // All trainable tensors lie in one array, their gradients in another, so that an optimizer is one loop; each starts
@@ -527,15 +552,15 @@ class network {
       return (size + line - 1) / line * line;
     };
     std::size_t state_size = 0;
-    for_each_slot([&]<class M>(const std::string&, M&) {
-      for (const parameter& p : M::parameters) (p.trainable ? arena_size_ : state_size) += padded(p.size());
-    });
+    const auto layers = layers_with_tensors();
+    for (const auto& layer : layers)
+      for (const parameter& p : layer.parameters) (p.trainable ? arena_size_ : state_size) += padded(p.size());
     scalar* value = values_.reserve(arena_size_);
     scalar* gradient = gradients_.reserve(arena_size_);
     scalar* state = state_.reserve(state_size);
-    for_each_slot([&]<class M>(const std::string&, M& module) {
-      auto slot = module.slots.begin();
-      for (const parameter& p : M::parameters) {
+    for (const auto& layer : layers) {
+      parameter_slot<scalar>* slot = layer.slots;
+      for (const parameter& p : layer.parameters) {
         const std::size_t size = padded(p.size());
         if (p.trainable) {
           *slot++ = {value, gradient};
@@ -547,23 +572,23 @@ class network {
           state += size;
         }
       }
-    });
+    }
   }
 
   // f(const tensor_info&, std::size_t size, const parameter_slot<scalar>&)
   template <class F>
   void visit_tensors(F&& f) {
-    for_each_slot([&]<class M>(const std::string& name, M& module) {
-      auto slot = module.slots.begin();
-      for (const parameter& p : M::parameters) {
+    for (const auto& layer : layers_with_tensors()) {
+      const parameter_slot<scalar>* slot = layer.slots;
+      for (const parameter& p : layer.parameters) {
         tensor_info info;
-        info.name = name + "." + p.name;
+        info.name = layer.name + "." + p.name;
         info.shape.assign(p.extents.begin(), p.extents.begin() + static_cast<std::ptrdiff_t>(p.rank));
         info.trainable = p.trainable;
         info.branches = p.branches;
         f(info, p.size(), *slot++);
       }
-    });
+    }
   }
 
   static void check_images(std::span<const scalar> images, std::size_t batch) {
@@ -630,10 +655,10 @@ class network {
   // The batch's statistics enter the running ones.
   void update_statistics(std::size_t batch) {
     context<Backend> c{backend_, scratch_, neurons_, true};
-    const auto update = [&]<class M>(detail::no_path, M& module) {
+    const auto update = [&]<class M>(const detail::layer_path&, M& module) {
       if constexpr (requires { module.update_statistics(c, batch); }) module.update_statistics(c, batch);
     };
-    chain_.visit(detail::no_path{}, update);
+    chain_.visit(nullptr, update);
   }
 
   bool gradients_are_finite() {
@@ -660,15 +685,16 @@ class network {
     if constexpr (!host_visible<Backend>) {
       if (backend_.all_finite()) return true;
       context<Backend> c{backend_, scratch_, neurons_, training};
-      for_each_slot([&]<class M>(const std::string& name, M& module) {
+      const auto check = [&]<class M>(const detail::layer_path& path, M& module) {
         if constexpr (requires { module.check_statistics(c); }) {
           try {
             module.check_statistics(c);
           } catch (const numeric_error& e) {
-            throw e.within(name);
+            throw e.within(path.string());
           }
         }
-      });
+      };
+      chain_.visit(nullptr, check);
       return false;
     }
     return true;
