@@ -48,13 +48,7 @@ class buffer {
 
   // Makes room for count values, all zero where memory had to be taken; what was there before is then gone.
   T* reserve(std::size_t count) {
-    if (count > capacity_) {
-      release();
-      data_ = static_cast<T*>(::operator new (count * sizeof(T), alignment_of(count)));
-      capacity_ = count;
-      detail::prefer_huge_pages(data_, count * sizeof(T));
-      std::fill_n(data_, count, T{});
-    }
+    if (count > capacity_) grow(count);
     return data_;
   }
 
@@ -67,7 +61,15 @@ class buffer {
     return std::align_val_t{count * sizeof(T) < detail::huge_page ? alignment : detail::huge_page};
   }
 
-  void release() noexcept {
+  // Not inlined: networks have many buffers.
+  [[gnu::noinline]] void grow(std::size_t count) {
+    release();
+    data_ = static_cast<T*>(::operator new (count * sizeof(T), alignment_of(count)));
+    capacity_ = count;
+    detail::prefer_huge_pages(data_, count * sizeof(T));
+    std::fill_n(data_, count, T{});
+  }
+  [[gnu::noinline]] void release() noexcept {
     ::operator delete (data_, alignment_of(capacity_));
     data_ = nullptr;
     capacity_ = 0;

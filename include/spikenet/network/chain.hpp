@@ -170,11 +170,11 @@ class chain {
     return first_.backward_affine(c, x, gradient, place(gradient, memory));
   }
 
-  template <class Path, class F>
-  void visit(const Path& prefix, F& f) {
+  template <class F>
+  void visit(const layer_path* around, F& f) {
     if constexpr (!is_broken) {
-      first_.visit(prefix, f);
-      if constexpr (rest::length > 0) rest_.visit(prefix, f);
+      first_.visit(around, f);
+      if constexpr (rest::length > 0) rest_.visit(around, f);
     }
   }
 

@@ -33,14 +33,14 @@ using layer_of = typename naming<L>::layer_type;
 template <class L, fixed_string Name>
 using named_or = std::conditional_t<has_name<L>, L, named<Name, L>>;
 
-// The way to a layer, as a visit of the network goes along it. Where nobody asks for names none are made: a string may
-// take memory, and a training step must not.
-struct no_path {};
+// The path to a layer, which a visit of the network passes down. It becomes a string only on request: a string may take
+// memory, and a training step must not.
+struct layer_path {
+  const layer_path* around;  // null for a layer of the network itself
+  std::string (*name)();
 
-inline std::string path_to(const std::string& prefix, std::string (*name)()) { return prefix + name(); }
-inline no_path path_to(no_path, std::string (*)()) { return {}; }
-inline std::string path_into(const std::string& layer) { return layer + "."; }
-inline no_path path_into(no_path) { return {}; }
+  [[gnu::noinline]] std::string string() const { return around ? around->string() + "." + name() : name(); }
+};
 
 }  // namespace detail
 }  // namespace spikenet

@@ -181,6 +181,23 @@ inline constexpr bool queues_steps = requires(Backend& b) {
   b.only_if_finite();
 };
 
+// The tensors of a layer of any type, so that the work on them is compiled once and not for every layer.
+template <class Scalar>
+struct layer_tensors {
+  using initializer = void(std::size_t, std::span<Scalar>, initialization, random_stream&);
+
+  std::string name;
+  std::span<const parameter> parameters;
+  parameter_slot<Scalar>* slots;  // one for each parameter
+  initializer* initialize;
+};
+template <class Scalar>
+[[gnu::noinline]] void append(std::vector<layer_tensors<Scalar>>& layers, const layer_path& path,
+                              std::span<const parameter> parameters, parameter_slot<Scalar>* slots,
+                              typename layer_tensors<Scalar>::initializer* initialize) {
+  layers.push_back({path.string(), parameters, slots, initialize});
+}
+
 }  // namespace detail
 
 // The code of a network that walks its layers, which is nearly all of its compile time. A program that uses a network in
@@ -197,20 +214,13 @@ struct network_code {
   using backend_type = typename Network::backend_type;
   using real = real_of<backend_type>;
 
-  // A parameter or running statistic, and where it lies.
-  struct tensor_entry {
-    tensor_info info;
-    std::size_t size;
-    parameter_slot<scalar> slot;
-  };
-
   static void initialize(Network& net, seed s, initialization how);
   static void forward(Network& net, std::size_t size, bool training);
   static void backward(Network& net, std::size_t batch, const real* gy);
   static void update_statistics(Network& net, std::size_t batch);
   static void average_statistics(Network& net, std::size_t batch, std::size_t n);
   static void check_statistics(Network& net, bool training) requires(!host_visible<backend_type>);
-  static std::vector<tensor_entry> tensors(Network& net);
+  static std::vector<detail::layer_tensors<scalar>> layers(Network& net);
 };
 
 template <backend Backend, class Timesteps, class Input, class... Layers>
@@ -547,7 +557,17 @@ class network {
   // f(const tensor_info&, std::size_t size, const parameter_slot<scalar>&)
   template <class F>
   void visit_tensors(F&& f) {
-    for (const auto& [info, size, slot] : code::tensors(*this)) f(info, size, slot);
+    for (const auto& layer : code::layers(*this)) {
+      const parameter_slot<scalar>* slot = layer.slots;
+      for (const parameter& p : layer.parameters) {
+        tensor_info info;
+        info.name = layer.name + "." + p.name;
+        info.shape.assign(p.extents.begin(), p.extents.begin() + static_cast<std::ptrdiff_t>(p.rank));
+        info.trainable = p.trainable;
+        info.branches = p.branches;
+        f(info, p.size(), *slot++);
+      }
+    }
   }
 
   // Returns the number of images. Throws argument_error if they are none, or not whole.
@@ -853,37 +873,33 @@ void network_code<Network>::initialize(Network& net, seed s, initialization how)
     constexpr std::size_t line = 64 / sizeof(scalar);
     return (size + line - 1) / line * line;
   };
+  const auto all = layers(net);
   std::size_t state_size = 0;
-  const auto measure = [&]<class M>(detail::no_path, M&) {
-    for (const parameter& p : M::parameters) (p.trainable ? net.arena_size_ : state_size) += padded(p.size());
-  };
-  net.chain_.visit(detail::no_path{}, measure);
+  for (const auto& layer : all)
+    for (const parameter& p : layer.parameters) (p.trainable ? net.arena_size_ : state_size) += padded(p.size());
   scalar* value = net.values_.reserve(net.arena_size_);
   scalar* gradient = net.gradients_.reserve(net.arena_size_);
   scalar* state = net.state_.reserve(state_size);
   std::uint64_t stream = 0;
-  const auto place = [&]<class M>(detail::no_path, M& module) {
-    if constexpr (M::parameters.size() > 0) {
-      for (std::size_t i = 0; i < M::parameters.size(); ++i) {
-        const parameter& p = M::parameters[i];
-        const std::size_t size = p.size();
-        if (p.trainable) {
-          module.slots[i] = {value, gradient};
-          value += padded(size);
-          gradient += padded(size);
-          net.parameter_count_ += size;
-        } else {
-          module.slots[i] = {state, nullptr};
-          state += padded(size);
-        }
-        random_stream random(s, stream++);
-        detail::fill(net.backend_, module.slots[i].value, size, [&](scalar* values) {
-          M::initialize(i, std::span<scalar>(values, size), how, random);
-        });
+  for (const auto& layer : all) {
+    for (std::size_t i = 0; i < layer.parameters.size(); ++i) {
+      const parameter& p = layer.parameters[i];
+      const std::size_t size = p.size();
+      if (p.trainable) {
+        layer.slots[i] = {value, gradient};
+        value += padded(size);
+        gradient += padded(size);
+        net.parameter_count_ += size;
+      } else {
+        layer.slots[i] = {state, nullptr};
+        state += padded(size);
       }
+      random_stream random(s, stream++);
+      detail::fill(net.backend_, layer.slots[i].value, size, [&](scalar* values) {
+        layer.initialize(i, std::span<scalar>(values, size), how, random);
+      });
     }
-  };
-  net.chain_.visit(detail::no_path{}, place);
+  }
 }
 
 template <class Network>
@@ -915,20 +931,20 @@ void network_code<Network>::backward(Network& net, std::size_t batch, const real
 template <class Network>
 void network_code<Network>::update_statistics(Network& net, std::size_t batch) {
   context<backend_type> c{net.backend_, net.scratch_, net.neurons_, true};
-  const auto update = [&]<class M>(detail::no_path, M& module) {
+  const auto update = [&]<class M>(const detail::layer_path&, M& module) {
     if constexpr (requires { module.update_statistics(c, batch); }) module.update_statistics(c, batch);
   };
-  net.chain_.visit(detail::no_path{}, update);
+  net.chain_.visit(nullptr, update);
 }
 
 // Makes the running statistics the mean over n batches, of which this is the last.
 template <class Network>
 void network_code<Network>::average_statistics(Network& net, std::size_t batch, std::size_t n) {
   context<backend_type> c{net.backend_, net.scratch_, net.neurons_, true};
-  const auto average = [&]<class M>(detail::no_path, M& module) {
+  const auto average = [&]<class M>(const detail::layer_path&, M& module) {
     if constexpr (requires { module.average_statistics(c, batch, n); }) module.average_statistics(c, batch, n);
   };
-  net.chain_.visit(detail::no_path{}, average);
+  net.chain_.visit(nullptr, average);
 }
 
 // Throws numeric_error for the first layer whose statistics are not finite.
@@ -936,31 +952,31 @@ template <class Network>
 void network_code<Network>::check_statistics(Network& net, bool training) requires(!host_visible<backend_type>)
 {
   context<backend_type> c{net.backend_, net.scratch_, net.neurons_, training};
-  const auto check = [&]<class M>(const std::string& name, M& module) {
+  const auto check = [&]<class M>(const detail::layer_path& path, M& module) {
     if constexpr (requires { module.check_statistics(c); }) {
       try {
         module.check_statistics(c);
       } catch (const numeric_error& e) {
-        throw e.within(name);
+        throw e.within(path.string());
       }
     }
   };
-  net.chain_.visit(std::string(), check);
+  net.chain_.visit(nullptr, check);
 }
 
+// Returns the layers that own tensors, in order; valid until the network moves.
 template <class Network>
-auto network_code<Network>::tensors(Network& net) -> std::vector<tensor_entry> {
-  std::vector<tensor_entry> all;
-  const auto append = [&]<class M>(const std::string& name, M& module) {
-    auto slot = module.slots.begin();
-    for (const parameter& p : M::parameters) {
-      const auto rank = static_cast<std::ptrdiff_t>(p.rank);
-      all.push_back({{name + "." + p.name, {p.extents.begin(), p.extents.begin() + rank}, p.trainable, p.branches},
-                     p.size(),
-                     *slot++});
+auto network_code<Network>::layers(Network& net) -> std::vector<detail::layer_tensors<scalar>> {
+  std::vector<detail::layer_tensors<scalar>> all;
+  const auto append = [&]<class M>(const detail::layer_path& path, M& module) {
+    if constexpr (M::parameters.size() > 0) {
+      detail::append<scalar>(all, path, M::parameters, module.slots.data(),
+                             [](std::size_t i, std::span<scalar> values, initialization how, random_stream& random) {
+                               M::initialize(i, values, how, random);
+                             });
     }
   };
-  net.chain_.visit(std::string(), append);
+  net.chain_.visit(nullptr, append);
   return all;
 }
 

@@ -52,14 +52,14 @@ class profile {
     bool has_parts;
   };
 
-  void enter(const std::string& name) {
+  [[gnu::noinline]] void enter(const std::string& name) {
     if (!stack_.empty()) stack_.back().has_parts = true;
     stack_.push_back({path_.size(), clock::now(), false});
     if (!path_.empty()) path_ += '.';
     path_ += name;
   }
   // Only what is not made of parts counts.
-  void leave(bool forward) {
+  [[gnu::noinline]] void leave(bool forward) {
     const running ended = stack_.back();
     stack_.pop_back();
     if (!ended.has_parts) add(forward, std::chrono::duration<double>(clock::now() - ended.begin).count());
@@ -88,10 +88,10 @@ enum class pass { forward, backward };
 class profile_scope {
  public:
   profile_scope(profile* times, pass which, std::string (*name)()) : times_{times}, forward_{which == pass::forward} {
-    if (times_) times_->enter(name());
+    if (times_) enter(name);
   }
   profile_scope(profile* times, pass which, const char* name) : times_{times}, forward_{which == pass::forward} {
-    if (times_) times_->enter(name);
+    if (times_) enter(name);
   }
   ~profile_scope() {
     if (times_) times_->leave(forward_);
@@ -100,6 +100,9 @@ class profile_scope {
   profile_scope& operator=(const profile_scope&) = delete;
 
  private:
+  [[gnu::noinline]] void enter(std::string (*name)()) { times_->enter(name()); }
+  [[gnu::noinline]] void enter(const char* name) { times_->enter(name); }
+
   profile* const times_;
   const bool forward_;
 };

@@ -126,9 +126,9 @@ class residual_shortcut {
     c.scratch.give_back(taken);
   }
 
-  template <class Path, class F>
-  void visit(const Path& prefix, F& f) {
-    if constexpr (!is_identity) stage_.visit(prefix, f);
+  template <class F>
+  void visit(const layer_path* around, F& f) {
+    if constexpr (!is_identity) stage_.visit(around, f);
   }
   template <class F>
   void observe(context<Backend>& c, const std::string& prefix, tensor<In, const in_value> x, F& f) {
@@ -178,11 +178,11 @@ class plain_residual {
     c.scratch.give_back(1);
   }
 
-  template <class Path, class F>
-  void visit(const Path& prefix, F& f) {
-    main_.module.visit(prefix, f);
-    join_.visit(prefix, f);
-    shortcut_.visit(prefix, f);
+  template <class F>
+  void visit(const layer_path* around, F& f) {
+    main_.module.visit(around, f);
+    join_.visit(around, f);
+    shortcut_.visit(around, f);
   }
   template <class F>
   void observe(context<Backend>& c, const std::string& prefix, tensor<In, const in_value> x,
@@ -266,11 +266,11 @@ class fused_residual {
     if (take) c.scratch.give_back(1);
   }
 
-  template <class Path, class F>
-  void visit(const Path& prefix, F& f) {
-    head_.visit(prefix, f);
-    stage_.visit(prefix, f);
-    shortcut_.visit(prefix, f);
+  template <class F>
+  void visit(const layer_path* around, F& f) {
+    head_.visit(around, f);
+    stage_.visit(around, f);
+    shortcut_.visit(around, f);
   }
   template <class F>
   void observe(context<Backend>& c, const std::string& prefix, tensor<In, const in_value> x,

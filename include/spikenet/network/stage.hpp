@@ -5,7 +5,9 @@
 #include <array>
 #include <concepts>
 #include <cstddef>
+#include <memory>
 #include <string>
+#include <type_traits>
 
 #include "spikenet/backend/memory.hpp"
 #include "spikenet/core/compiler.hpp"
@@ -30,11 +32,11 @@ struct by_products {
   spike_bits* spikes = nullptr;  // the output, where that is held as real numbers, in bits; see copies_spikes
 };
 
-// Runs f; an error on its way out learns the name of the layer it comes from.
-template <class F>
-void named_errors(std::string (*name)(), F&& f) {
+// Runs f; an error on its way out learns the name of the layer it comes from. The handlers are compiled once, not for
+// every f.
+[[gnu::noinline]] inline void named_errors(std::string (*name)(), void (*run)(void*), void* f) {
   try {
-    f();
+    run(f);
   } catch (const argument_error& e) {
     throw e.within(name());
   } catch (const numeric_error& e) {
@@ -42,6 +44,11 @@ void named_errors(std::string (*name)(), F&& f) {
   } catch (const device_error& e) {
     throw e.within(name());
   }
+}
+template <class F>
+void named_errors(std::string (*name)(), F&& f) {
+  named_errors(
+      name, [](void* object) { (*static_cast<std::remove_reference_t<F>*>(object))(); }, std::addressof(f));
 }
 // The same where only a device can fail.
 template <class Backend, class F>
@@ -129,13 +136,14 @@ struct single_stage {
   // Where the copy of the input goes.
   spike_bits* input_copy(std::size_t batch) requires takes_copy { return module.input_copy(batch); }
 
-  // f(name, module) for every layer that is not made of others; prefix and name are no_path where none are wanted
-  template <class Path, class F>
-  void visit(const Path& prefix, F& f) {
+  // Calls f(path, module) for every layer that is not made of others.
+  template <class F>
+  void visit(const layer_path* around, F& f) {
+    const layer_path path{around, &name};
     if constexpr (is_composite) {
-      module.visit(path_into(path_to(prefix, &name)), f);
+      module.visit(&path, f);
     } else {
-      f(path_to(prefix, &name), module);
+      f(path, module);
     }
   }
   // Shows f every layer (see observation.hpp), as the last forward pass left it.
@@ -258,10 +266,10 @@ struct tdbn_lif_stage {
     return norm.affine(x, gsum);
   }
 
-  template <class Path, class F>
-  void visit(const Path& prefix, F& f) {
-    f(path_to(prefix, &norm_name), norm);
-    f(path_to(prefix, &spike_name), spike);
+  template <class F>
+  void visit(const layer_path* around, F& f) {
+    f(layer_path{around, &norm_name}, norm);
+    f(layer_path{around, &spike_name}, spike);
   }
 
   // What forward never wrote is computed again, by the layer-by-layer operations, unless f asks for outputs only: the
