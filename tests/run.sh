@@ -59,8 +59,8 @@ library_alone=(-D SPIKENET_BUILD_EXAMPLES=OFF -D SPIKENET_BUILD_BENCHMARKS=OFF -
 
 if [ $all = no ]; then
   build release quick "unit;gradient;golden;isa;compile_fail;rules;docs;packaging;training" -- \
-    -D SPIKENET_BUILD_BENCHMARKS=OFF -D SPIKENET_CUDA=OFF -D SPIKENET_MNIST_SIZES=16x2 \
-    -D "SPIKENET_GOLDEN_CASES=4x2;8x2s4"
+    -D SPIKENET_BUILD_BENCHMARKS=OFF -D SPIKENET_CUDA=OFF -D "SPIKENET_GOLDEN_CASES=4x2;8x2s4" \
+    -D SPIKENET_MNIST_SIZES=16x2 -D SPIKENET_MNIST_READOUTS=mean_current -D "SPIKENET_MNIST_COMMANDS=train;test"
 else
   # clang compiles with the sanitizers, unoptimised, what may have undefined behaviour: without debug information, which
   # takes a quarter of the compile time. It compiles optimised what its optimiser could get wrong.

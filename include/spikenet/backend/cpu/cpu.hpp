@@ -117,11 +117,11 @@ class cpu {
   // [rows, spike_bytes<Channels>]
   template <std::size_t Channels>
   void pack(std::size_t rows, const Scalar* values, spike_bits* spikes) {
-    detail::pack<Channels>(*pool_, rows, values, spikes);
+    detail::pack<blocks<Channels>>(*pool_, Channels, rows, values, spikes);
   }
   template <std::size_t Channels>
   void unpack(std::size_t rows, const spike_bits* spikes, Scalar* values) {
-    detail::unpack<Channels>(*pool_, rows, spikes, values);
+    detail::unpack<blocks<Channels>>(*pool_, Channels, rows, spikes, values);
   }
 
   // y = x weight^T + bias: x [items, In], weight [Out, In], bias [Out] or null, y [items, Out]
@@ -164,19 +164,20 @@ class cpu {
   // mean and biased variance of each channel of x [rows, Channels]
   template <std::size_t Channels>
   void channel_moments(std::size_t rows, const Scalar* x, double* mean, double* variance) {
-    detail::channel_moments<Channels>(*pool_, reduction_, rows, x, mean, variance);
+    detail::channel_moments<blocks<Channels>>(*pool_, reduction_, Channels, rows, x, mean, variance);
   }
   // sums [2, Channels]: of g, and of g * (x - mean) * inverse_stddev
   template <std::size_t Channels>
   void normalisation_sums(std::size_t rows, const Scalar* x, const Scalar* g, const Scalar* mean,
                           const Scalar* inverse_stddev, double* sums) {
-    detail::normalisation_sums<Channels>(*pool_, reduction_, rows, x, g, mean, inverse_stddev, sums);
+    detail::normalisation_sums<blocks<Channels>>(*pool_, reduction_, Channels, rows, x, g, mean, inverse_stddev,
+                                                 sums);
   }
   // y = a x + b z + d with a, b, d [Channels]; z may be null, y may be x or z
   template <std::size_t Channels>
   void channel_affine(std::size_t rows, const Scalar* x, const Scalar* z, const Scalar* a, const Scalar* b,
                       const Scalar* d, Scalar* y) {
-    detail::channel_affine<Channels>(*pool_, rows, x, z, a, b, d, y);
+    detail::channel_affine<blocks<Channels>>(*pool_, Channels, rows, x, z, a, b, d, y);
   }
 
   // x [InSteps, neurons], o [T, neurons]
@@ -187,7 +188,7 @@ class cpu {
   // x [InSteps, rows, Channels], o [T, rows, spike_bytes<Channels>]
   template <class Dynamics, std::size_t T, std::size_t InSteps, std::size_t Channels>
   void lif_forward(std::size_t rows, const neuron_constants<Scalar>& k, const Scalar* x, spike_bits* o) {
-    detail::lif_forward<Dynamics, T, InSteps, Channels>(*pool_, rows, k, x, o);
+    detail::lif_forward<Dynamics, T, InSteps, blocks<Channels>>(*pool_, Channels, rows, k, x, o);
   }
   template <class Dynamics, std::size_t T, std::size_t InSteps>
   void lif_backward(std::size_t neurons, const neuron_constants<Scalar>& k, const Scalar* x, const Scalar* go,
@@ -199,17 +200,21 @@ class cpu {
   template <class Dynamics, std::size_t T, std::size_t InSteps, std::size_t Channels, class Residual, class O>
   void tdbn_lif_forward(std::size_t rows, const neuron_constants<Scalar>& k, const Scalar* x, const Scalar* scale,
                         const Scalar* shift, const Residual* residual, O* o) {
-    detail::tdbn_lif_forward<Dynamics, T, InSteps, Channels>(*pool_, rows, k, x, scale, shift, residual, o);
+    detail::tdbn_lif_forward<Dynamics, T, InSteps, blocks<Channels>>(*pool_, Channels, rows, k, x, scale, shift,
+                                                                     residual, o);
   }
   template <class Dynamics, std::size_t T, std::size_t InSteps, std::size_t Channels, class Residual>
   void tdbn_lif_backward(std::size_t rows, const neuron_constants<Scalar>& k, const Scalar* x, const Scalar* scale,
                          const Scalar* shift, const Residual* residual, const Scalar* mean,
                          const Scalar* inverse_stddev, const Scalar* go, Scalar* gu, double* sums) {
-    detail::tdbn_lif_backward<Dynamics, T, InSteps, Channels>(*pool_, reduction_, rows, k, x, scale, shift, residual,
-                                                              mean, inverse_stddev, go, gu, sums);
+    detail::tdbn_lif_backward<Dynamics, T, InSteps, blocks<Channels>>(
+        *pool_, reduction_, Channels, rows, k, x, scale, shift, residual, mean, inverse_stddev, go, gu, sums);
   }
 
  private:
+  template <std::size_t Channels>
+  using blocks = detail::blocks_of_channels<Scalar, Channels>;
+
   // A byte may be read as what it is.
   static const std::uint8_t* bytes_of(const spike_bits* x) { return reinterpret_cast<const std::uint8_t*>(x); }
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <type_traits>
 
 #include "spikenet/backend/cpu/simd.hpp"
 #include "spikenet/backend/cpu/statistics.hpp"
@@ -14,14 +15,21 @@
 
 namespace spikenet::detail {
 
-// Spikes of neighbouring channels, from `channel` on, in row `row` of [rows, Channels]: real numbers or bits.
-template <class V, std::size_t Channels, class S>
-[[gnu::always_inline]] inline V load_spikes(const S* spikes, std::size_t row, std::size_t channel) {
-  return load<V>(spikes + row * Channels + channel);
+// How far rows of channels are apart: in real numbers or, where Value is spike_bits, in bytes.
+template <class Value>
+constexpr std::size_t row_step(std::size_t channels) {
+  return std::is_same_v<Value, spike_bits> ? (channels + 7) / 8 : channels;
 }
-template <class V, std::size_t Channels, class S>
-[[gnu::always_inline]] inline V load_spikes(const spike_bits* spikes, std::size_t row, std::size_t channel) {
-  const spike_bits* const from = spikes + row * spike_bytes<Channels> + channel / 8;
+
+// Spikes of neighbouring channels, from `channel` on, in row `row`: real numbers or bits.
+template <class V, class S>
+[[gnu::always_inline]] inline V load_spikes(const S* spikes, std::size_t step, std::size_t row, std::size_t channel) {
+  return load<V>(spikes + row * step + channel);
+}
+template <class V, class S>
+[[gnu::always_inline]] inline V load_spikes(const spike_bits* spikes, std::size_t step, std::size_t row,
+                                            std::size_t channel) {
+  const spike_bits* const from = spikes + row * step + channel / 8;
   if constexpr (8 < lanes_of<V, S>) {
     return lanes_from<S, V>(static_cast<unsigned>(from[0]) | static_cast<unsigned>(from[1]) << 8);
   } else {
@@ -29,15 +37,16 @@ template <class V, std::size_t Channels, class S>
   }
 }
 
-// Channels must be stored in order: the first of a byte clears the others.
-template <std::size_t Channels, class S, class V>
-[[gnu::always_inline]] inline void store_spikes(S* spikes, std::size_t row, std::size_t channel, const V& values) {
-  store(spikes + row * Channels + channel, values);
-}
-template <std::size_t Channels, class S, class V>
-[[gnu::always_inline]] inline void store_spikes(spike_bits* spikes, std::size_t row, std::size_t channel,
+// channels must be stored in order: the first of a byte clears the others.
+template <class S, class V>
+[[gnu::always_inline]] inline void store_spikes(S* spikes, std::size_t step, std::size_t row, std::size_t channel,
                                                 const V& values) {
-  spike_bits* const to = spikes + row * spike_bytes<Channels> + channel / 8;
+  store(spikes + row * step + channel, values);
+}
+template <class S, class V>
+[[gnu::always_inline]] inline void store_spikes(spike_bits* spikes, std::size_t step, std::size_t row,
+                                                std::size_t channel, const V& values) {
+  spike_bits* const to = spikes + row * step + channel / 8;
   const unsigned bits = nonzero_lanes<S>(values);
   if constexpr (8 < lanes_of<V, S>) to[1] = static_cast<spike_bits>(bits >> 8 & 0xff);
   if (lanes_of<V, S> >= 8 || channel % 8 == 0) {
@@ -47,30 +56,35 @@ template <std::size_t Channels, class S, class V>
   }
 }
 
-// f.template operator()<V>(row, channel) for all of [rows, Channels], the channels of a row in order.
-template <std::size_t Channels, class S, class F>
-void for_channels(thread_pool& pool, std::size_t rows, F f) {
+// The functions below for [rows, channels] are compiled for Blocks, a channel_blocks.
+
+// f.template operator()<V>(row, channel) for all of [rows, channels], the channels of a row in order.
+template <class Blocks, class F>
+void for_channels(thread_pool& pool, std::size_t channels, std::size_t rows, F f) {
   const row_items items(rows);
   pool.run(items.items, [=](std::size_t item, std::size_t) SPIKENET_INLINE {
-    for_channel_blocks<S, Channels>([&]<class V, std::size_t B>(std::size_t c) SPIKENET_INLINE {
+    Blocks::for_each(channels, [&]<class V, std::size_t B>(std::size_t c) SPIKENET_INLINE {
       for (std::size_t row = items.first(item); row < items.first(item + 1); ++row) {
         SPIKENET_UNROLL
-        for (std::size_t b = 0; b < B; ++b) f.template operator()<V>(row, c + b * lanes_of<V, S>);
+        for (std::size_t b = 0; b < B; ++b)
+          f.template operator()<V>(row, c + b * lanes_of<V, typename Blocks::scalar>);
       }
     });
   });
 }
 
-template <std::size_t Channels, class S>
-void pack(thread_pool& pool, std::size_t rows, const S* values, spike_bits* spikes) {
-  for_channels<Channels, S>(pool, rows, [=]<class V>(std::size_t row, std::size_t channel) SPIKENET_INLINE {
-    store_spikes<Channels, S>(spikes, row, channel, load<V>(values + row * Channels + channel));
+template <class Blocks, class S>
+void pack(thread_pool& pool, std::size_t channels, std::size_t rows, const S* values, spike_bits* spikes) {
+  const std::size_t step = row_step<spike_bits>(channels);
+  for_channels<Blocks>(pool, channels, rows, [=]<class V>(std::size_t row, std::size_t channel) SPIKENET_INLINE {
+    store_spikes<S>(spikes, step, row, channel, load<V>(values + row * channels + channel));
   });
 }
-template <std::size_t Channels, class S>
-void unpack(thread_pool& pool, std::size_t rows, const spike_bits* spikes, S* values) {
-  for_channels<Channels, S>(pool, rows, [=]<class V>(std::size_t row, std::size_t channel) SPIKENET_INLINE {
-    store(values + row * Channels + channel, load_spikes<V, Channels, S>(spikes, row, channel));
+template <class Blocks, class S>
+void unpack(thread_pool& pool, std::size_t channels, std::size_t rows, const spike_bits* spikes, S* values) {
+  const std::size_t step = row_step<spike_bits>(channels);
+  for_channels<Blocks>(pool, channels, rows, [=]<class V>(std::size_t row, std::size_t channel) SPIKENET_INLINE {
+    store(values + row * channels + channel, load_spikes<V, S>(spikes, step, row, channel));
   });
 }
 
@@ -97,13 +111,15 @@ void lif_forward(thread_pool& pool, std::size_t neurons, const neuron_constants<
   });
 }
 
-// The same, to bits: neurons are [rows, Channels].
-template <class Dynamics, std::size_t T, std::size_t InSteps, std::size_t Channels, class S>
-void lif_forward(thread_pool& pool, std::size_t rows, const neuron_constants<S>& k, const S* x, spike_bits* o) {
-  for_channels<Channels, S>(pool, rows, [=]<class V>(std::size_t row, std::size_t channel) SPIKENET_INLINE {
+// The same, to bits: neurons are [rows, channels].
+template <class Dynamics, std::size_t T, std::size_t InSteps, class Blocks, class S>
+void lif_forward(thread_pool& pool, std::size_t channels, std::size_t rows, const neuron_constants<S>& k, const S* x,
+                 spike_bits* o) {
+  const std::size_t step = row_step<spike_bits>(channels);
+  for_channels<Blocks>(pool, channels, rows, [=]<class V>(std::size_t row, std::size_t channel) SPIKENET_INLINE {
     walk_forward<Dynamics, T, V>(
-        k, [&](std::size_t t) { return load<V>(x + ((InSteps == 1 ? 0 : t) * rows + row) * Channels + channel); },
-        [&](std::size_t t, const V& spike) { store_spikes<Channels, S>(o, t * rows + row, channel, spike); });
+        k, [&](std::size_t t) { return load<V>(x + ((InSteps == 1 ? 0 : t) * rows + row) * channels + channel); },
+        [&](std::size_t t, const V& spike) { store_spikes<S>(o, step, t * rows + row, channel, spike); });
   });
 }
 
@@ -125,34 +141,36 @@ void lif_backward(thread_pool& pool, std::size_t neurons, const neuron_constants
 }
 
 // Spikes of scale * x + shift (per channel) + residual (may be null): tdBN, residual sum and LIF in one pass.
-// rows: of one timestep. x [InSteps, rows, Channels]; residual and o [T, rows, Channels], each real or bits.
-template <class Dynamics, std::size_t T, std::size_t InSteps, std::size_t Channels, class S, class Residual, class O>
-void tdbn_lif_forward(thread_pool& pool, std::size_t rows, const neuron_constants<S>& k, const S* x, const S* scale,
-                      const S* shift, const Residual* residual, O* o) {
-  for_channels<Channels, S>(pool, rows, [=]<class V>(std::size_t row, std::size_t channel) SPIKENET_INLINE {
+// rows: of one timestep. x [InSteps, rows, channels]; residual and o [T, rows, channels], each real or bits.
+template <class Dynamics, std::size_t T, std::size_t InSteps, class Blocks, class S, class Residual, class O>
+void tdbn_lif_forward(thread_pool& pool, std::size_t channels, std::size_t rows, const neuron_constants<S>& k,
+                      const S* x, const S* scale, const S* shift, const Residual* residual, O* o) {
+  const std::size_t residual_step = row_step<Residual>(channels), o_step = row_step<O>(channels);
+  for_channels<Blocks>(pool, channels, rows, [=]<class V>(std::size_t row, std::size_t channel) SPIKENET_INLINE {
     const V a = load<V>(scale + channel), d = load<V>(shift + channel);
     walk_forward<Dynamics, T, V>(
         k,
         [&](std::size_t t) {
-          V input = a * load<V>(x + ((InSteps == 1 ? 0 : t) * rows + row) * Channels + channel) + d;
-          if (residual) input += load_spikes<V, Channels, S>(residual, t * rows + row, channel);
+          V input = a * load<V>(x + ((InSteps == 1 ? 0 : t) * rows + row) * channels + channel) + d;
+          if (residual) input += load_spikes<V, S>(residual, residual_step, t * rows + row, channel);
           return input;
         },
-        [&](std::size_t t, const V& spike) { store_spikes<Channels, S>(o, t * rows + row, channel, spike); });
+        [&](std::size_t t, const V& spike) { store_spikes<S>(o, o_step, t * rows + row, channel, spike); });
   });
 }
 
-// The gradient at the sum: gu [InSteps, rows, Channels], and the two sums per channel that tdBN's backward pass needs
+// The gradient at the sum: gu [InSteps, rows, channels], and the two sums per channel that tdBN's backward pass needs
 // (see normalisation_sums), in one pass.
-template <class Dynamics, std::size_t T, std::size_t InSteps, std::size_t Channels, class S, class Residual>
-void tdbn_lif_backward(thread_pool& pool, buffer<S>& scratch, std::size_t rows, const neuron_constants<S>& k,
-                       const S* x, const S* scale, const S* shift, const Residual* residual, const S* mean,
+template <class Dynamics, std::size_t T, std::size_t InSteps, class Blocks, class S, class Residual>
+void tdbn_lif_backward(thread_pool& pool, buffer<S>& scratch, std::size_t channels, std::size_t rows,
+                       const neuron_constants<S>& k, const S* x, const S* scale, const S* shift, const Residual* residual, const S* mean,
                        const S* inverse_stddev, const S* go, S* gu, double* sums) {
   const row_items items(rows);
-  S* partial = scratch.reserve(items.items * 2 * Channels);
+  const std::size_t residual_step = row_step<Residual>(channels);
+  S* partial = scratch.reserve(items.items * 2 * channels);
   pool.run(items.items, [=](std::size_t item, std::size_t) SPIKENET_INLINE {
-    S* const out = partial + item * 2 * Channels;
-    for_channel_blocks<S, Channels>([&]<class V, std::size_t B>(std::size_t c) SPIKENET_INLINE {
+    S* const out = partial + item * 2 * channels;
+    Blocks::for_each(channels, [&]<class V, std::size_t B>(std::size_t c) SPIKENET_INLINE {
       constexpr std::size_t L = sizeof(V) / sizeof(S);
       V plain[B]{}, product[B]{}, a[B], d[B], m[B];
       SPIKENET_UNROLL
@@ -162,21 +180,21 @@ void tdbn_lif_backward(thread_pool& pool, buffer<S>& scratch, std::size_t rows, 
       for (std::size_t row = items.first(item); row < items.first(item + 1); ++row) {
         SPIKENET_UNROLL
         for (std::size_t b = 0; b < B; ++b) {
-          const std::size_t channel = c + b * L, at = row * Channels + channel;
+          const std::size_t channel = c + b * L, at = row * channels + channel;
           V total{};
           walk_backward<Dynamics, T, V>(
               k,
               [&](std::size_t t) {
-                V input = a[b] * load<V>(x + (InSteps == 1 ? 0 : t) * rows * Channels + at) + d[b];
-                if (residual) input += load_spikes<V, Channels, S>(residual, t * rows + row, channel);
+                V input = a[b] * load<V>(x + (InSteps == 1 ? 0 : t) * rows * channels + at) + d[b];
+                if (residual) input += load_spikes<V, S>(residual, residual_step, t * rows + row, channel);
                 return input;
               },
-              [&](std::size_t t) { return load<V>(go + t * rows * Channels + at); },
+              [&](std::size_t t) { return load<V>(go + t * rows * channels + at); },
               [&](std::size_t t, const V& gradient) {
                 total += gradient;
                 if constexpr (InSteps == T) {
-                  store(gu + t * rows * Channels + at, gradient);
-                  product[b] += gradient * (load<V>(x + t * rows * Channels + at) - m[b]);
+                  store(gu + t * rows * channels + at, gradient);
+                  product[b] += gradient * (load<V>(x + t * rows * channels + at) - m[b]);
                 }
               });
           plain[b] += total;
@@ -189,11 +207,11 @@ void tdbn_lif_backward(thread_pool& pool, buffer<S>& scratch, std::size_t rows, 
       SPIKENET_UNROLL
       for (std::size_t b = 0; b < B; ++b) {
         store(out + c + b * L, plain[b]);
-        store(out + Channels + c + b * L, product[b] * load<V>(inverse_stddev + c + b * L));
+        store(out + channels + c + b * L, product[b] * load<V>(inverse_stddev + c + b * L));
       }
     });
   });
-  add_partials<2 * Channels>(partial, items.items, sums);
+  add_partials(partial, items.items, 2 * channels, sums);
 }
 
 }  // namespace spikenet::detail

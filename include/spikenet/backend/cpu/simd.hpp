@@ -223,23 +223,32 @@ template <class T, class V>
   }
 }
 
-// Calls f.template operator()<V, B>(c) so that blocks of B vectors of type V, starting at c, cover 0 ... Channels-1:
-// wide blocks first, then single vectors, then single numbers.
-template <class T, std::size_t Channels, class F>
-[[gnu::always_inline]] inline void for_channel_blocks(F&& f) {
-  constexpr std::size_t wide = 4 * lanes<T>;
-  constexpr std::size_t in_wide = Channels / wide * wide;
-  constexpr std::size_t in_vectors = Channels / lanes<T> * lanes<T>;
-  if constexpr (in_wide > 0) {
-    for (std::size_t c = 0; c < in_wide; c += wide) f.template operator()<simd<T>, 4>(c);
+// How a kernel covers the channels of a row: with blocks of four vectors (Wide), then one block of Rest vectors, then
+// single numbers (Single). Kernels are compiled for this and take the number of channels at run time: layers of
+// different width share them.
+template <class T, bool Wide, std::size_t Rest, bool Single>
+struct channel_blocks {
+  using scalar = T;
+
+  // Calls f.template operator()<V, B>(c) for blocks of B vectors of type V that start at channel c and cover
+  // 0 ... channels-1.
+  template <class F>
+  [[gnu::always_inline]] static void for_each(std::size_t channels, F&& f) {
+    std::size_t c = 0;
+    if constexpr (Wide) {
+      for (; c + 4 * lanes<T> <= channels; c += 4 * lanes<T>) f.template operator()<simd<T>, 4>(c);
+    }
+    if constexpr (Rest > 0) {
+      f.template operator()<simd<T>, Rest>(c);
+      c += Rest * lanes<T>;
+    }
+    if constexpr (Single) {
+      for (; c < channels; ++c) f.template operator()<T, 1>(c);
+    }
   }
-  if constexpr (in_vectors > in_wide) {
-    constexpr std::size_t rest = (in_vectors - in_wide) / lanes<T>;
-    f.template operator()<simd<T>, rest>(in_wide);
-  }
-  if constexpr (Channels > in_vectors) {
-    for (std::size_t c = in_vectors; c < Channels; ++c) f.template operator()<T, 1>(c);
-  }
-}
+};
+template <class T, std::size_t Channels>
+using blocks_of_channels =
+    channel_blocks<T, (Channels >= 4 * lanes<T>), Channels / lanes<T> % 4, Channels % lanes<T> != 0>;
 
 }  // namespace spikenet::detail

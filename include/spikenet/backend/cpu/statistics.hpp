@@ -18,21 +18,23 @@ struct row_items {
   std::size_t first(std::size_t item) const { return item * rows / items; }
 };
 
-// Adds what each item left in partial [items][Count] up in double, in order.
-template <std::size_t Count, class T>
-void add_partials(const T* partial, std::size_t items, double* totals) {
-  std::fill_n(totals, Count, 0.0);
-  for (std::size_t item = 0; item < items; ++item, partial += Count) {
-    for (std::size_t i = 0; i < Count; ++i) totals[i] += static_cast<double>(partial[i]);
+// Adds what each item left in partial [items][count] up in double, in order.
+template <class T>
+void add_partials(const T* partial, std::size_t items, std::size_t count, double* totals) {
+  std::fill_n(totals, count, 0.0);
+  for (std::size_t item = 0; item < items; ++item, partial += count) {
+    for (std::size_t i = 0; i < count; ++i) totals[i] += static_cast<double>(partial[i]);
   }
 }
 
-// Sums over the rows first ... last-1 of x, rows row_size apart, of Channels channels: their means, and the squares of
+// The functions below are compiled for Blocks, a channel_blocks.
+
+// Sums over the rows first ... last-1 of x, rows row_size apart, of all channels: their means, and the squares of
 // the differences from them. Two passes, so the rows should fit into the cache.
-template <std::size_t Channels, class T>
-[[gnu::always_inline]] inline void moments_of_rows(std::size_t first, std::size_t last, const T* x,
+template <class Blocks, class T>
+[[gnu::always_inline]] inline void moments_of_rows(std::size_t channels, std::size_t first, std::size_t last, const T* x,
                                                    std::size_t row_size, T* means, T* squares) {
-  for_channel_blocks<T, Channels>([&]<class V, std::size_t B>(std::size_t c) SPIKENET_INLINE {
+  Blocks::for_each(channels, [&]<class V, std::size_t B>(std::size_t c) SPIKENET_INLINE {
     constexpr std::size_t L = sizeof(V) / sizeof(T);
     V sum[B]{}, square[B]{};
     for (std::size_t row = first; row < last; ++row) {
@@ -56,37 +58,37 @@ template <std::size_t Channels, class T>
   });
 }
 
-// mean and (biased) variance of each channel of x [rows, Channels].
-template <std::size_t Channels, class T>
-void channel_moments(thread_pool& pool, buffer<T>& scratch, std::size_t rows, const T* x, double* mean,
+// mean and (biased) variance of each channel of x [rows, channels].
+template <class Blocks, class T>
+void channel_moments(thread_pool& pool, buffer<T>& scratch, std::size_t channels, std::size_t rows, const T* x, double* mean,
                      double* variance) {
   const row_items items(rows);
-  T* partial = scratch.reserve(items.items * 2 * Channels);
+  T* partial = scratch.reserve(items.items * 2 * channels);
   pool.run(items.items, [=](std::size_t item, std::size_t) SPIKENET_INLINE {
-    T* const means = partial + item * 2 * Channels;
-    moments_of_rows<Channels>(items.first(item), items.first(item + 1), x, Channels, means, means + Channels);
+    T* const means = partial + item * 2 * channels;
+    moments_of_rows<Blocks>(channels, items.first(item), items.first(item + 1), x, channels, means, means + channels);
   });
-  for (std::size_t c = 0; c < Channels; ++c) {
+  for (std::size_t c = 0; c < channels; ++c) {
     merged_moments all;
     for (std::size_t item = 0; item < items.items; ++item) {
       all.add(static_cast<double>(items.first(item + 1) - items.first(item)),
-              static_cast<double>(partial[item * 2 * Channels + c]),
-              static_cast<double>(partial[(item * 2 + 1) * Channels + c]));
+              static_cast<double>(partial[item * 2 * channels + c]),
+              static_cast<double>(partial[(item * 2 + 1) * channels + c]));
     }
     mean[c] = all.mean;
     variance[c] = all.variance();
   }
 }
 
-// sums[c] = sum of g, sums[Channels + c] = sum of g * (x - mean[c]) * inverse_stddev[c] over the rows of channel c.
-template <std::size_t Channels, class T>
-void normalisation_sums(thread_pool& pool, buffer<T>& scratch, std::size_t rows, const T* x, const T* g, const T* mean,
-                        const T* inverse_stddev, double* sums) {
+// sums[c] = sum of g, sums[channels + c] = sum of g * (x - mean[c]) * inverse_stddev[c] over the rows of channel c.
+template <class Blocks, class T>
+void normalisation_sums(thread_pool& pool, buffer<T>& scratch, std::size_t channels, std::size_t rows, const T* x,
+                        const T* g, const T* mean, const T* inverse_stddev, double* sums) {
   const row_items items(rows);
-  T* partial = scratch.reserve(items.items * 2 * Channels);
+  T* partial = scratch.reserve(items.items * 2 * channels);
   pool.run(items.items, [=](std::size_t item, std::size_t) SPIKENET_INLINE {
-    T* const out = partial + item * 2 * Channels;
-    for_channel_blocks<T, Channels>([&]<class V, std::size_t B>(std::size_t c) SPIKENET_INLINE {
+    T* const out = partial + item * 2 * channels;
+    Blocks::for_each(channels, [&]<class V, std::size_t B>(std::size_t c) SPIKENET_INLINE {
       constexpr std::size_t L = sizeof(V) / sizeof(T);
       V plain[B]{}, product[B]{}, m[B], s[B];
       SPIKENET_UNROLL
@@ -94,7 +96,7 @@ void normalisation_sums(thread_pool& pool, buffer<T>& scratch, std::size_t rows,
       for (std::size_t row = items.first(item); row < items.first(item + 1); ++row) {
         SPIKENET_UNROLL
         for (std::size_t b = 0; b < B; ++b) {
-          const std::size_t at = row * Channels + c + b * L;
+          const std::size_t at = row * channels + c + b * L;
           const V gradient = load<V>(g + at);
           plain[b] += gradient;
           product[b] += gradient * ((load<V>(x + at) - m[b]) * s[b]);
@@ -103,19 +105,19 @@ void normalisation_sums(thread_pool& pool, buffer<T>& scratch, std::size_t rows,
       SPIKENET_UNROLL
       for (std::size_t b = 0; b < B; ++b) {
         store(out + c + b * L, plain[b]);
-        store(out + Channels + c + b * L, product[b]);
+        store(out + channels + c + b * L, product[b]);
       }
     });
   });
-  add_partials<2 * Channels>(partial, items.items, sums);
+  add_partials(partial, items.items, 2 * channels, sums);
 }
 
 // y = a * x + b * z + d over the rows first ... last-1, with a, b, d per channel; z may be null (then b does not count)
 // and y may be x or z.
-template <std::size_t Channels, class T>
-[[gnu::always_inline]] inline void affine_rows(std::size_t first, std::size_t last, const T* x, const T* z, const T* a,
-                                               const T* b, const T* d, T* y) {
-  for_channel_blocks<T, Channels>([&]<class V, std::size_t B>(std::size_t c) SPIKENET_INLINE {
+template <class Blocks, class T>
+[[gnu::always_inline]] inline void affine_rows(std::size_t channels, std::size_t first, std::size_t last, const T* x,
+                                               const T* z, const T* a, const T* b, const T* d, T* y) {
+  Blocks::for_each(channels, [&]<class V, std::size_t B>(std::size_t c) SPIKENET_INLINE {
     constexpr std::size_t L = sizeof(V) / sizeof(T);
     V ka[B], kb[B]{}, kd[B];
     SPIKENET_UNROLL
@@ -126,7 +128,7 @@ template <std::size_t Channels, class T>
     for (std::size_t row = first; row < last; ++row) {
       SPIKENET_UNROLL
       for (std::size_t i = 0; i < B; ++i) {
-        const std::size_t at = row * Channels + c + i * L;
+        const std::size_t at = row * channels + c + i * L;
         V value = ka[i] * load<V>(x + at) + kd[i];
         if (z) value += kb[i] * load<V>(z + at);
         store(y + at, value);
@@ -134,12 +136,12 @@ template <std::size_t Channels, class T>
     }
   });
 }
-template <std::size_t Channels, class T>
-void channel_affine(thread_pool& pool, std::size_t rows, const T* x, const T* z, const T* a, const T* b, const T* d,
-                    T* y) {
+template <class Blocks, class T>
+void channel_affine(thread_pool& pool, std::size_t channels, std::size_t rows, const T* x, const T* z, const T* a,
+                    const T* b, const T* d, T* y) {
   const row_items items(rows);
   pool.run(items.items, [=](std::size_t item, std::size_t) SPIKENET_INLINE {
-    affine_rows<Channels>(items.first(item), items.first(item + 1), x, z, a, b, d, y);
+    affine_rows<Blocks>(channels, items.first(item), items.first(item + 1), x, z, a, b, d, y);
   });
 }
 

@@ -52,14 +52,29 @@ class thread_pool {
   // registers.
   template <class F>
   void run(std::size_t items, F&& f) {
+    run_all(items, &call<std::remove_reference_t<F>>, std::addressof(f));
+  }
+
+ private:
+  static constexpr int spin_limit = 20000;  // some tens of microseconds: the gap between two layers
+
+  using function = void(const void* object, std::size_t item, std::size_t worker);
+
+  template <class F>
+  static void call(const void* object, std::size_t item, std::size_t worker) {
+    auto own = *static_cast<const F*>(object);
+    own(item, worker);
+  }
+
+  [[gnu::noinline]] void run_all(std::size_t items, function* f, const void* object) {
     if (items == 0) return;
     const std::lock_guard one_at_a_time(busy_);
     if (threads_.empty() || items == 1) {
-      for (std::size_t item = 0; item < items; ++item) call<std::remove_reference_t<F>>(std::addressof(f), item, 0);
+      for (std::size_t item = 0; item < items; ++item) f(object, item, 0);
       return;
     }
-    call_ = &call<std::remove_reference_t<F>>;
-    object_ = std::addressof(f);
+    call_ = f;
+    object_ = object;
     items_ = items;
     next_.store(0, std::memory_order_relaxed);
     open_.store(true);
@@ -68,15 +83,6 @@ class thread_pool {
     // A worker that has not woken up by now is not waited for: only those inside may still hold an item.
     open_.store(false);
     for (int spins = 0; inside_.load() != 0; ++spins) spins < spin_limit ? pause() : std::this_thread::yield();
-  }
-
- private:
-  static constexpr int spin_limit = 20000;  // some tens of microseconds: the gap between two layers
-
-  template <class F>
-  static void call(const void* object, std::size_t item, std::size_t worker) {
-    auto own = *static_cast<const F*>(object);
-    own(item, worker);
   }
 
   void wake() {
@@ -115,7 +121,7 @@ class thread_pool {
   std::atomic<bool> open_{false};
   std::atomic<std::size_t> next_{0}, inside_{0};
   std::size_t items_ = 0;
-  void (*call_)(const void*, std::size_t, std::size_t) = nullptr;
+  function* call_ = nullptr;
   const void* object_ = nullptr;
   std::atomic<bool> stop_{false};
   std::vector<std::thread> threads_;
