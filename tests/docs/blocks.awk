@@ -39,7 +39,7 @@ function emit(  page) {
   if (regex != "") {
     emit_file(OUT "/fails/" page "." begin ".cpp")
     print regex > (OUT "/fails/" page "." begin ".regex")
-  } else if (file != "" || whole ~ /(^|\n)int main\(/) {
+  } else if (file != "" || whole ~ /(^|[^A-Za-z0-9_])int main *\(/) {
     if (!(page in pages)) system("mkdir -p '" OUT "/programs/" page "'")
     pages[page] = 1
     emit_file(OUT "/programs/" page "/" (file == "" ? "main.cpp" : file))
