@@ -1,7 +1,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
-#include <spikenet/backend/cpu/thread_pool.hpp>
+#include <spikenet/cpu_threads.hpp>
 #include <spikenet/training/loss.hpp>
 #include <spikenet/training/monitor.hpp>
 #include <sstream>
@@ -72,8 +72,7 @@ void print_rows(const std::vector<row>& rows, std::size_t timesteps, double imag
       const spikenet::neuron_statistics& layer = *r.neurons;
       line = {layer.name, joined(layer.follows, layer.name), std::to_string(layer.neurons), percent(layer.rate())};
       for (std::size_t t = 0; t < timesteps; ++t) line.push_back(percent(layer.rate(t)));
-      line.insert(line.end(),
-                  {percent(layer.dead()), percent(layer.saturated()), membrane_text(layer.membrane)});
+      line.insert(line.end(), {percent(layer.dead()), percent(layer.saturated()), membrane_text(layer.membrane)});
     } else {
       line = {"-", joined(r.follows, "")};
       line.resize(7 + timesteps, "-");
@@ -145,8 +144,7 @@ void firing_rates(const firing_rates_options& options) {
   const spikenet::image_dataset dataset = read_images(data, "t10k");
   if (options.sample && *options.sample >= dataset.size())
     throw spikenet::argument_error("--sample " + std::to_string(*options.sample) + ": The test images in " +
-                                   data.string() + " are numbered 0 to " + std::to_string(dataset.size() - 1) +
-                                   ".");
+                                   data.string() + " are numbered 0 to " + std::to_string(dataset.size() - 1) + ".");
   const spikenet::subset images = options.sample
                                       ? spikenet::subset{dataset, {static_cast<std::uint32_t>(*options.sample)}}
                                       : spikenet::subset{dataset};

@@ -1,7 +1,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
-#include <spikenet/backend/cpu/thread_pool.hpp>
+#include <spikenet/cpu_threads.hpp>
 #include <string>
 #include <vector>
 
@@ -48,7 +48,8 @@ double share(std::size_t part, std::size_t whole) { return static_cast<double>(p
 
 double accuracy(std::span<const std::size_t> predicted, std::span<const std::int32_t> labels) {
   std::size_t correct = 0;
-  for (std::size_t i = 0; i < predicted.size(); ++i) correct += predicted[i] == static_cast<std::size_t>(labels[i]) ? 1 : 0;
+  for (std::size_t i = 0; i < predicted.size(); ++i)
+    correct += predicted[i] == static_cast<std::size_t>(labels[i]) ? 1 : 0;
   return share(correct, predicted.size());
 }
 
@@ -75,7 +76,8 @@ stopped stop_at(double margin, std::span<const double> logits, std::size_t times
 // to win lies in the first few hundredths.
 std::vector<double> margins_of(std::span<const double> logits, std::size_t timesteps) {
   std::vector<double> leads;
-  for (std::size_t i = 0; i < logits.size(); i += timesteps * classes) leads.push_back(lead_of(logits.subspan(i, classes)));
+  for (std::size_t i = 0; i < logits.size(); i += timesteps * classes)
+    leads.push_back(lead_of(logits.subspan(i, classes)));
   std::sort(leads.begin(), leads.end());
   std::vector<double> margins{0};
   for (const std::size_t hundredths : {1, 2, 3, 4, 6, 8, 10, 20, 30, 40, 50, 60, 70, 80, 90})
@@ -86,8 +88,10 @@ std::vector<double> margins_of(std::span<const double> logits, std::size_t times
 
 // Leaves out the labels of points that lie close to one that has a label; the last keeps its own.
 void thin_out_labels(std::vector<line_chart::point>& points) {
-  const auto [left, right] = std::minmax_element(points.begin(), points.end(), [](auto& a, auto& b) { return a.x < b.x; });
-  const auto [low, high] = std::minmax_element(points.begin(), points.end(), [](auto& a, auto& b) { return a.y < b.y; });
+  const auto [left, right] =
+      std::minmax_element(points.begin(), points.end(), [](auto& a, auto& b) { return a.x < b.x; });
+  const auto [low, high] =
+      std::minmax_element(points.begin(), points.end(), [](auto& a, auto& b) { return a.y < b.y; });
   const double width = right->x - left->x, height = high->y - low->y;
   const auto crowds = [&](const line_chart::point& a, const line_chart::point& b) {
     return std::abs(a.x - b.x) < 0.08 * width && std::abs(a.y - b.y) < 0.06 * height;
@@ -120,11 +124,13 @@ void infer(const infer_options& options) {
   std::printf("data        %s: %zu test images\n", data.c_str(), count);
   std::printf("network     %s: width %zu, %zu timesteps, %s\n", options.checkpoint.c_str(), info.model.width, timesteps,
               info.model.readout.c_str());
-  std::printf("inference   %s: %zu bytes of parameters, %zu of state between timesteps, %zu of workspace for one image\n\n",
-              options.number.c_str(), bytes.parameters, bytes.state, bytes.workspace);
+  std::printf(
+      "inference   %s: %zu bytes of parameters, %zu of state between timesteps, %zu of workspace for one image\n\n",
+      options.number.c_str(), bytes.parameters, bytes.state, bytes.workspace);
   std::fflush(stdout);
 
-  const spikenet::batch_loader<float> loader{images, {.batch_size = options.batch, .normalisation = info.normalisation}};
+  const spikenet::batch_loader<float> loader{images,
+                                             {.batch_size = options.batch, .normalisation = info.normalisation}};
   const std::vector<std::size_t> expected = classes_of(evaluated(*net, loader));
 
   std::vector<double> logits(count * classes);
@@ -141,8 +147,8 @@ void infer(const infer_options& options) {
   std::size_t equal = 0;
   for (std::size_t i = 0; i < count; ++i) equal += predicted[i] == expected[i] ? 1 : 0;
   std::printf("accuracy    %s, of the network %s; %zu of %zu predictions are the network's\n",
-              accuracy_text(accuracy(predicted, labels)).c_str(), accuracy_text(accuracy(expected, labels)).c_str(), equal,
-              count);
+              accuracy_text(accuracy(predicted, labels)).c_str(), accuracy_text(accuracy(expected, labels)).c_str(),
+              equal, count);
 
   const auto latency = [&](std::size_t (deployed::*classify)(std::size_t)) {
     std::vector<double> latencies;
@@ -157,7 +163,8 @@ void infer(const infer_options& options) {
   std::printf("speed       %.0f images/s in batches of %zu; one image alone, by one thread, %.3f ms, by all %.3f ms\n",
               static_cast<double>(count) / seconds, options.batch, latency(&deployed::classify),
               latency(&deployed::classify_together));
-  std::printf("neurons     fire at %s of the timesteps\n", percent(run->firing_rate(0, std::min<std::size_t>(count, 1000))).c_str());
+  std::printf("neurons     fire at %s of the timesteps\n",
+              percent(run->firing_rate(0, std::min<std::size_t>(count, 1000))).c_str());
   if (!options.early_exit && !options.chart) return;
 
   std::vector<double> after(count * timesteps * classes);
@@ -165,8 +172,8 @@ void infer(const infer_options& options) {
     run->follow(i, std::span(after).subspan(i * timesteps * classes, timesteps * classes));
   if (options.early_exit) {
     const stopped s = stop_at(*options.early_exit, after, timesteps, labels);
-    std::printf("early exit  at a margin of %g: accuracy %s after %.3f of %zu timesteps, on average\n", *options.early_exit,
-                accuracy_text(s.accuracy).c_str(), s.timesteps, timesteps);
+    std::printf("early exit  at a margin of %g: accuracy %s after %.3f of %zu timesteps, on average\n",
+                *options.early_exit, accuracy_text(s.accuracy).c_str(), s.timesteps, timesteps);
   }
   if (!options.chart) return;
 

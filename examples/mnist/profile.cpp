@@ -3,7 +3,7 @@
 #include <chrono>
 #include <cstdio>
 #include <span>
-#include <spikenet/backend/cpu/thread_pool.hpp>
+#include <spikenet/cpu_threads.hpp>
 #include <spikenet/network/network.hpp>
 #include <spikenet/network/profile.hpp>
 #include <spikenet/training/monitor.hpp>

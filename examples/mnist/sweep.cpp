@@ -5,8 +5,8 @@
 #include <cstdio>
 #include <memory>
 #include <optional>
-#include <spikenet/backend/cpu/thread_pool.hpp>
 #include <spikenet/core/error.hpp>
+#include <spikenet/cpu_threads.hpp>
 #include <string>
 #include <system_error>
 #include <vector>

@@ -1,6 +1,6 @@
 #include <cmath>
 #include <cstdio>
-#include <spikenet/backend/cpu/thread_pool.hpp>
+#include <spikenet/cpu_threads.hpp>
 #include <string>
 #include <utility>
 #include <vector>

@@ -2,8 +2,8 @@
 #include <cstdio>
 #include <memory>
 #include <optional>
-#include <spikenet/backend/cpu/thread_pool.hpp>
 #include <spikenet/core/error.hpp>
+#include <spikenet/cpu_threads.hpp>
 
 #include "checkpoint.hpp"
 #include "commands.hpp"
@@ -16,8 +16,7 @@ namespace mnist {
 namespace {
 
 // Trains and tests. A signal leaves a checkpoint, and its number.
-int train(const train_options& options, const std::filesystem::path& run,
-          const std::optional<saved_training>& last) {
+int train(const train_options& options, const std::filesystem::path& run, const std::optional<saved_training>& last) {
   const auto start = std::chrono::steady_clock::now();
   spikenet::set_cpu_threads(options.threads);
   const image_files images{options.data};

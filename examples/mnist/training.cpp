@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <array>
 #include <cstdio>
-#include <spikenet/backend/cpu/thread_pool.hpp>
 #include <spikenet/core/error.hpp>
+#include <spikenet/cpu_threads.hpp>
 #include <spikenet/network/network.hpp>
 #include <spikenet/training/schedule.hpp>
 #include <utility>

@@ -5,6 +5,8 @@
 #include <string>
 #include <string_view>
 
+#include "spikenet/core/compiler.hpp"
+
 namespace spikenet::detail {
 
 // Returns whether generated code may give a namespace at global scope this name: an identifier in ASCII that is no

@@ -6,6 +6,8 @@
 #include <cstring>
 #include <span>
 
+#include "spikenet/core/compiler.hpp"
+
 namespace spikenet::nir::detail {
 
 // Decompresses `from` to `to`, which has room for as much as a call without `to` has returned. Returns the size of the
