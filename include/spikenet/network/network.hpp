@@ -171,8 +171,8 @@ inline constexpr bool queues_steps = requires(Backend& b) {
 
 }  // namespace detail
 
-// The code of a network that walks its layers, which is nearly all of its compile time. A program that uses a network in
-// several source files compiles this code in one of them:
+// The code of a network that walks its layers, which is nearly all of its compile time. A program that uses a network
+// in several source files compiles this code in one of them:
 //
 //     extern template struct spikenet::network_code<net_t>;  // in the header that defines net_t
 //     template struct spikenet::network_code<net_t>;         // in one source file
@@ -197,7 +197,7 @@ struct network_code {
   static void backward(Network& net, std::size_t batch, const real* gy);
   static void update_statistics(Network& net, std::size_t batch);
   static void average_statistics(Network& net, std::size_t batch, std::size_t n);
-  static void check_statistics(Network& net, bool training) requires(!host_visible<backend_type>);
+  static void check_statistics(Network& net, bool training);
   static std::vector<tensor_entry> tensors(Network& net);
 };
 
@@ -907,21 +907,22 @@ void network_code<Network>::average_statistics(Network& net, std::size_t batch, 
   net.chain_.visit(detail::no_path{}, average);
 }
 
-// Throws numeric_error for the first layer whose statistics are not finite.
+// Throws numeric_error for the first layer whose statistics are not finite, where the host does not see them in a pass.
 template <class Network>
-void network_code<Network>::check_statistics(Network& net, bool training) requires(!host_visible<backend_type>)
-{
-  context<backend_type> c{net.backend_, net.scratch_, net.neurons_, training};
-  const auto check = [&]<class M>(const std::string& name, M& module) {
-    if constexpr (requires { module.check_statistics(c); }) {
-      try {
-        module.check_statistics(c);
-      } catch (const numeric_error& e) {
-        throw e.within(name);
+void network_code<Network>::check_statistics([[maybe_unused]] Network& net, [[maybe_unused]] bool training) {
+  if constexpr (!host_visible<backend_type>) {
+    context<backend_type> c{net.backend_, net.scratch_, net.neurons_, training};
+    const auto check = [&]<class M>(const std::string& name, M& module) {
+      if constexpr (requires { module.check_statistics(c); }) {
+        try {
+          module.check_statistics(c);
+        } catch (const numeric_error& e) {
+          throw e.within(name);
+        }
       }
-    }
-  };
-  net.chain_.visit(std::string(), check);
+    };
+    net.chain_.visit(std::string(), check);
+  }
 }
 
 template <class Network>
