@@ -1,4 +1,5 @@
-# What spikenet's targets need. The project itself and its installed package (spikenet-config.cmake) both include this file.
+# What spikenet's targets need. The project itself and its installed package (spikenet-config.cmake) both include this
+# file.
 set(spikenet_components data io checkpoint tensorboard nir cuda)
 
 # spikenet_describe(<target>): makes the target spikenet::spikenet, up to the folder of its headers.

@@ -1,5 +1,5 @@
-# Installing, and the package that find_package(spikenet) finds. Every header is installed, and find_package decides which
-# components there are: the machine that uses the package may have libraries that this one does not have.
+# Installing, and the package that find_package(spikenet) finds. Every header is installed, and find_package decides
+# which components there are: the machine that uses the package may have libraries that this one does not have.
 include(CMakePackageConfigHelpers)
 include(GNUInstallDirs)
 

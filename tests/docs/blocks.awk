@@ -7,8 +7,9 @@
 #   <!-- file: NAME -->            a file of the page's program
 #   <!-- fails: REGEX -->          a program that must not compile, with a message that matches
 #   <!-- not compiled: REASON -->  nothing
-# Writes OUT/declarations.cpp, with every block in a namespace of its own; OUT/programs/<page>/*; OUT/fails/<page>.<line>.cpp
-# with its .regex; and OUT/commands, a line "<page>:<line> <command>" for each line of a ```sh block.
+# Writes OUT/declarations.cpp, with every block in a namespace of its own; OUT/programs/<page>/*;
+# OUT/fails/<page>.<line>.cpp with its .regex; and OUT/commands, a line "<page>:<line> <command>" for each
+# line of a ```sh block.
 function fail(message) {
   printf "%s:%d: %s\n", FILENAME, FNR, message > "/dev/stderr"
   failed = 1
@@ -84,7 +85,7 @@ language != "" { next }
   value = substr($0, index($0, ": ") + 2)
   value = substr(value, 1, length(value) - 4)
   if (kind == "body of") body = value
-  else if (kind == "with") with_code = value
+  else if (kind == "with") with_code = with_code value "\n"
   else if (kind == "file") file = value
   else if (kind == "fails") regex = value
   else if (kind == "not compiled") reason = value

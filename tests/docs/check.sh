@@ -4,8 +4,8 @@
 #
 #   check.sh SCRATCH ROOT CONTEXT PAGE... -- COMPILER ARGUMENT... [-- LIBRARY...]
 #
-# SCRATCH is made anew; the pages are relative to ROOT. Declarations may use CONTEXT, a header, without including it, and
-# include what is beside it. LIBRARY: what programs are linked with.
+# SCRATCH is made anew; the pages are relative to ROOT. Declarations may use CONTEXT, a header, without including it,
+# and include what is beside it. LIBRARY: what programs are linked with.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)

@@ -26,12 +26,14 @@ expect() {
 
 expect "" "Text" '```cpp' "#include <vector>" "int f();" '```' '```cpp' "using v = std::vector<int>; long f();" '```' \
   "<!-- body of: void g(int n) -->" "<!-- with: void h() { g(1); } -->" '```cpp' "++n;" '```' \
-  "<!-- not compiled: a sketch -->" '```cpp' "..." '```' "<!-- fails: undeclared|not declared -->" '```cpp' "int i = j;" '```' \
+  "<!-- not compiled: a sketch -->" '```cpp' "..." '```' \
+  "<!-- fails: undeclared|not declared -->" '```cpp' "int i = j;" '```' \
   "<!-- file: one.hpp -->" '```cpp' "constexpr int one = 1;" '```' '```cpp' '#include "one.hpp"' \
   "int main() { return one - 1; }" '```' '```sh' "tests/run.sh" '```' '```' "..." '```'
 expect "page.md:3:" "Text" '```cpp' "int i = j;" '```'
 expect "page.md:4:" "<!-- body of: void f() -->" '```cpp' "int i = 0;" "j = i;" '```'
-expect "page.md:3:" "<!-- with: template struct s<int>; -->" '```cpp' "template <class T> struct s { typename T::x y; };" '```'
+expect "page.md:3:" "<!-- with: template struct s<int>; -->" \
+  '```cpp' "template <class T> struct s { typename T::x y; };" '```'
 expect "The program of page.md fails." '```cpp' "int main() { return 1; }" '```'
 expect "The program of page.md does not compile." '```cpp' "int f(); int main() { return f(); }" '```'
 expect "page.md.2: the block compiles" "<!-- fails: j -->" '```cpp' "int i;" '```'

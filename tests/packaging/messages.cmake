@@ -13,8 +13,8 @@ function(run_or_stop)
   endif()
 endfunction()
 
-# configure(<success> <regular expression> <times> <option>...): configures messages/ and checks how that ends and how often
-# its output matches. What the options say is for this time only; what CMake knows of the compiler stays.
+# configure(<success> <regular expression> <times> <option>...): configures messages/ and checks how that ends and how
+# often its output matches. What the options say is for this time only; what CMake knows of the compiler stays.
 set(build ${SCRATCH}/build)
 set(reset "")
 foreach(variable IN ITEMS ARGUMENTS PRESENT ABSENT LATE_BUILD_TYPE SPIKENET_SOURCE_DIR CMAKE_BUILD_TYPE CMAKE_CXX_FLAGS
@@ -33,7 +33,8 @@ function(configure success expression times)
   string(REGEX MATCHALL "${expression}" matches "${output}")
   list(LENGTH matches found)
   if(NOT found EQUAL times OR (status EQUAL 0 AND NOT success) OR (success AND NOT status EQUAL 0))
-    message(SEND_ERROR "With ${ARGN}: status ${status}, and ${found} times in place of ${times} \"${expression}\":\n${output}")
+    message(SEND_ERROR "With ${ARGN}: status ${status}, and ${found} times in place of ${times} \"${expression}\":\n"
+                       "${output}")
   endif()
 endfunction()
 
@@ -48,10 +49,11 @@ run_or_stop(${CMAKE_COMMAND} --install ${SCRATCH}/nothing --prefix ${SCRATCH}/pr
 
 # Components: all that can be had, or those that are asked for.
 set(no_hdf5 "spikenet::nir needs HDF5 1.10, which CMake cannot find")
-configure(TRUE "-- ${no_hdf5}" 2 "-DARGUMENTS=REQUIRED" "-DPRESENT=spikenet data io checkpoint tensorboard" "-DABSENT=nir"
-          ${without_hdf5})
+configure(TRUE "-- ${no_hdf5}" 2 "-DARGUMENTS=REQUIRED" "-DPRESENT=spikenet data io checkpoint tensorboard"
+          "-DABSENT=nir" ${without_hdf5})
 configure(TRUE "needs" 0 "-DARGUMENTS=REQUIRED QUIET" "-DPRESENT=data" "-DABSENT=nir" ${without_hdf5})
-configure(TRUE "needs" 0 "-DARGUMENTS=REQUIRED COMPONENTS data" "-DPRESENT=data" "-DABSENT=io checkpoint tensorboard nir cuda")
+configure(TRUE "needs" 0 "-DARGUMENTS=REQUIRED COMPONENTS data" "-DPRESENT=data"
+          "-DABSENT=io checkpoint tensorboard nir cuda")
 configure(TRUE "needs" 0 "-DARGUMENTS=REQUIRED COMPONENTS checkpoint" "-DPRESENT=io checkpoint" "-DABSENT=data")
 configure(TRUE "-- ${no_hdf5}" 2 "-DARGUMENTS=REQUIRED COMPONENTS data OPTIONAL_COMPONENTS nir" "-DPRESENT=data"
           "-DABSENT=nir" ${without_hdf5})

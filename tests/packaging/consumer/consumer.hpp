@@ -1,5 +1,5 @@
-// A project that uses spikenet from several translation units: what the headers define must be fit for that. The network
-// is compiled in network.cpp alone; without that file the program does not link.
+// A project that uses spikenet from several translation units: what the headers define must be fit for that. The
+// network is compiled in network.cpp alone; without that file the program does not link.
 #pragma once
 
 #include <cstddef>
