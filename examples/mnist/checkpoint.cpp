@@ -99,8 +99,8 @@ std::size_t resumed_epochs(const train_options& saved, std::size_t asked, std::u
   return asked;
 }
 
-// The directory of images as a file remembers it: by its absolute path, and the bundled images, which every copy of this
-// program has, by a name.
+// Every copy of this program has the bundled images, so a file remembers their directory by a name, and any other by its
+// absolute path.
 constexpr const char* bundled_images = "MNIST";
 
 std::string directory_text(const std::filesystem::path& data) {

@@ -33,8 +33,8 @@ void save_model(const model& net, const checkpoint_info& info, const std::filesy
 // Sets the weights of a network from such a file. Throws spikenet::file_error.
 void load_weights(model& net, const std::filesystem::path& path);
 
-// What the file says beside its weights. Throws spikenet::file_error naming the file and the entry that is missing or not
-// a number; checked_info also where the values make no network of this program.
+// Returns what the file says beside its weights. Throws spikenet::file_error naming the file and the entry that is missing
+// or not a number; checked_info also if this program has no such network.
 checkpoint_info info_of(const spikenet::safetensors_file& file);
 checkpoint_info checked_info(const spikenet::safetensors_file& file);
 
@@ -46,8 +46,8 @@ struct saved_model {
 // The network that `train` has saved in a file. Throws spikenet::file_error naming the file and what is wrong with it.
 saved_model load_model(const std::filesystem::path& path);
 
-// The directory of the images for a network from a file: the one that the command line asks for, or else the one of its
-// training. Throws spikenet::file_error where the file does not say which that was, or it is not there any more.
+// Returns the directory of the images for a network from a file: the one that the command line asks for, or else the one
+// of its training. Throws spikenet::file_error if that is not known, or is gone.
 std::filesystem::path data_for(const std::filesystem::path& path, const checkpoint_info& info,
                                const std::optional<std::filesystem::path>& asked);
 

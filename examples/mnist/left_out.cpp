@@ -10,8 +10,9 @@ namespace {
 
 // Throws spikenet::argument_error, which says how to get the command.
 [[noreturn, maybe_unused]] void refuse(const std::string& command) {
-  throw spikenet::argument_error("This program was built without the command " + command + ". To add it, run examples/mnist/run.sh " +
-                                 command + ", or put it on cmake's list SPIKENET_MNIST_COMMANDS and build again.");
+  throw spikenet::argument_error("This program was built without the command " + command +
+                                 ". To add it, run examples/mnist/run.sh " + command +
+                                 ", or put it on cmake's list SPIKENET_MNIST_COMMANDS and build again.");
 }
 
 }  // namespace

@@ -241,8 +241,8 @@ void add_export_options(CLI::App& app, mnist::export_options& o) {
   app.add_option("--name", o.name, "Of its namespace");
 }
 
-// Refuses what would have no effect, and networks that are not built. A training that is resumed, or begun with another's
-// network, knows what it is of.
+// Refuses options without effect, and networks that are not built. A training that is resumed, or begun with another's
+// network, takes its network from there.
 void check_together(const CLI::App& app, const mnist::train_options& o) {
   const bool on_cpu = o.model.device == "cpu";
   if (on_cpu && o.model.precision != "float32")

@@ -78,8 +78,8 @@ class model {
   virtual void profile_into(spikenet::profile* times) = 0;
   virtual std::size_t parameter_count() const = 0;
 
-  // The rest is what spikenet/io asks of a network, so that its files are written and read by code that is compiled once
-  // and not for each network.
+  // The rest is what spikenet/io asks of a network. So the code that writes and reads its files is compiled once, and not
+  // for each network.
   using scalar = float;
   using tensor_visitor = std::function<void(const spikenet::tensor_info& info, std::span<float> values)>;
   using const_tensor_visitor = std::function<void(const spikenet::tensor_info& info, std::span<const float> values)>;
@@ -129,15 +129,15 @@ class model {
   virtual void visit_moments(const optimizer& type, const moment_visitor& f) = 0;
 };
 
-// Why there is no such network in the program, and how to get one; nothing where there is one. Looks at width, steps and
-// readout.
+// Says why there is no such network in the program, and how to get one; nothing if there is one. Looks at width, steps
+// and readout.
 std::optional<std::string> why_not_built(const model_options& options);
 
 // Why no such network can run on a GPU: the program has none, or the machine has no usable GPU. Nothing where one can.
 std::optional<std::string> why_not_on_gpu(const model_options& options);
 
-// Settles a device of "auto": the GPU where the network can run there, and else the CPU, in float32, with a line that says
-// why. Throws spikenet::argument_error where "cuda" is asked for and cannot be had.
+// Settles a device of "auto": the GPU if the network can run there, or else the CPU, in float32, with a line that says
+// why. Throws spikenet::argument_error if "cuda" is asked for and cannot be had.
 void choose_device(model_options& options);
 
 // Throws spikenet::argument_error for a network that is not built, or a neuron's value out of range.

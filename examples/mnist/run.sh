@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs spikenet-mnist: examples/mnist/run.sh COMMAND ARGUMENT... Installs what is missing, configures, and builds the
-# program, with the command and the network that the arguments name; what it has already stays. --help lists the commands.
+# program with the command and the network that the arguments name. What it has already stays. --help lists the commands.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)

@@ -1,5 +1,5 @@
-// What is done with a network after its training: running it as it is deployed, and writing it down for others. Behind an
-// interface as of model.hpp, compiled for each network apart from its training: trained_network.cpp.
+// What is done with a network after its training: running it as it is deployed, and writing it down for others.
+// trained_network.cpp implements it, compiled once for each network, apart from its training.
 #pragma once
 
 #include <cstddef>
@@ -29,9 +29,10 @@ class trained {
   // See spikenet/nir/export.hpp.
   virtual spikenet::nir::graph nir_graph(double dt) const = 0;
   // The network's inference. number: "float", "double", or "int8", which is spikenet::quantised.
-  virtual std::unique_ptr<deployed> deploy(const std::string& number, const spikenet::normalise& normalisation) const = 0;
-  // The network's inference as C++: see spikenet/export/header.hpp. number: "float"; or "int8", which takes the bytes of
-  // images, and for which the normalisation becomes a part of the network. name: of its namespace.
+  virtual std::unique_ptr<deployed> deploy(const std::string& number,
+                                           const spikenet::normalise& normalisation) const = 0;
+  // Writes the network's inference as C++: see spikenet/export/header.hpp. number: "float"; or "int8", which takes the
+  // bytes of images, and for which the normalisation becomes a part of the network. name: of its namespace.
   virtual void write_header(const std::filesystem::path& path, const std::string& number,
                             const spikenet::normalise& normalisation, const std::string& name,
                             const std::string& comment) const = 0;

@@ -47,7 +47,7 @@ builds() {
 }
 # network WIDTH TIMESTEPS READOUT FILE: the beginning of what train writes.
 network() {
-  printf '\230\0\0\0\0\0\0\0{"__metadata__":{"readout":"%s","timesteps":"%s","width":"%s"},"conv1.weight":{}}\n\377\0\n' \
+  printf '\230\0\0\0\0\0\0\0{"__metadata__":{"readout":"%s","timesteps":"%s","width":"%s"},"conv1.weight":{}}' \
     $3 $2 $1 >$4
 }
 

@@ -14,8 +14,8 @@ TEST_CASE("convolution") {
 }
 
 TEST_CASE("pooling") {
-  using net = net_of<fused, 1, image<2, 7, 8>, conv2d<3, 3>, avg_pool2d<3, stride<2>>, conv2d<5, 2, padding<1>>, global_avg_pool,
-                     linear<3>>;
+  using net = net_of<fused, 1, image<2, 7, 8>, conv2d<3, 3>, avg_pool2d<3, stride<2>>,
+                     conv2d<5, 2, padding<1>>, global_avg_pool, linear<3>>;
   require_agreement(compare_with_differences<net>(3, 100, 0));
 }
 

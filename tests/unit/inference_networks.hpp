@@ -79,8 +79,8 @@ using namespace spikenet;
 template <class Backend>
 using mixed = network<Backend, timesteps<3>, image<2, 11, 9>, conv2d<12, 3>, tdbn<>, lif<>, basic_block<12>,
                       basic_block<20, stride<2>, normalised_shortcut>, basic_block<20, normalised_shortcut>,
-                      conv2d<16, 3, groups<2>, with_bias>, tdbn<>, lif<>, avg_pool2d<2>, conv2d<9, 2, padding<1>, dilation<1>>,
-                      lif<soft_reset>, flatten, linear<18>, tdbn<>, lif<>, linear<7, without_bias>>;
+                      conv2d<16, 3, groups<2>, with_bias>, tdbn<>, lif<>, avg_pool2d<2>,
+                      conv2d<9, 2, padding<1>, dilation<1>>, lif<soft_reset>, flatten, linear<18>, tdbn<>, lif<>, linear<7, without_bias>>;
 
 // Frames; sums of three and four terms; real values that several layers take; a tdBN behind a sum, and one of an image.
 template <class Backend>

@@ -25,8 +25,8 @@ template <std::size_t Stated, std::size_t Received>
 struct conv2d_was_promised_other_input_channels;
 
 // Channels: output channels; Kernel: height and width of the window.
-// Options: stride<1>, dilation<1>, groups<1>, with_bias, in_channels<N> (checked), and padding. By default an odd kernel
-// keeps height and width: padding<dilation * (Kernel / 2)>. An even kernel cannot, so its padding must be said.
+// Options: stride<1>, dilation<1>, groups<1>, with_bias, in_channels<N> (checked), padding. By default an odd kernel keeps
+// height and width: padding<dilation * (Kernel / 2)>. An even kernel cannot, so its padding must be said.
 template <std::size_t Channels, std::size_t Kernel, class... Options>
 struct conv2d : layer {
   static_assert(Channels > 0, "spikenet: conv2d needs at least 1 output channel");

@@ -23,13 +23,13 @@ struct flatten;
 
 namespace detail {
 
-// What conv2d's options say, with its defaults. The default padding keeps height and width. No padding on both sides does
-// that for an even kernel.
+// What conv2d's options say, with its defaults. The default padding keeps height and width, which for an even kernel no
+// padding does.
 template <std::size_t Kernel, class... Options>
 struct conv2d_options {
   static_assert(Kernel % 2 == 1 || (is_option<padding, Options> || ...),
-                "spikenet: conv2d with an even kernel needs its padding: say padding<0>, or padding<1>, and so on (only an "
-                "odd kernel has a default, which keeps height and width)");
+                "spikenet: conv2d with an even kernel needs its padding: say padding<0>, or padding<1>, and so on (only "
+                "an odd kernel has a default, which keeps height and width)");
   static constexpr std::size_t stride_value = option_value<stride, 1, Options...>;
   static constexpr std::size_t dilation_value = option_value<dilation, 1, Options...>;
   static constexpr std::size_t padding_value = option_value<padding, dilation_value*(Kernel / 2), Options...>;

@@ -303,8 +303,8 @@ class network {
   }
 
   // Waits for the steps that were queued since the last call, and says what they did, all together: the loss is the mean
-  // over all of their images. If no step was queued, all numbers are 0. Throws numeric_error where NaN or infinity arose in
-  // one; parameters and running statistics are then as before that one.
+  // over all of their images. If no step was queued, all numbers are 0. Throws numeric_error where NaN or infinity arose
+  // in one; parameters and running statistics are then as before that one.
   step_result finish_steps() {
     step_result all = std::exchange(queued_, {});
     if constexpr (queues) {

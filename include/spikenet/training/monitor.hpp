@@ -36,8 +36,8 @@
 
 namespace spikenet {
 
-// The membrane potentials u[t] of a layer's neurons, just before they fire or not. Of neurons that the monitor cannot see,
-// known() is false, and every number but the counts is NaN.
+// The membrane potentials u[t] of a layer's neurons, just before they fire or not. If the monitor cannot see them,
+// known() is false, and all numbers but the counts are NaN.
 class membrane_statistics {
  public:
   bool known() const noexcept { return count_ > 0; }
