@@ -22,12 +22,17 @@ foreach(label IN LISTS spikenet_test_labels)
   endif()
 endforeach()
 
-# spikenet_test(<label> <name> COMMAND <command>... [PROPERTIES <name> <value>...])
-# Adds the test <label>/<name>. A command that exits with 77 is skipped; the line "Skipped: <reason>" says why.
+# spikenet_test(<label> <name> [EXPAND_LISTS] COMMAND <command>... [PROPERTIES <name> <value>...])
+# Adds the test <label>/<name>. EXPAND_LISTS makes a list that a generator expression yields several arguments. A command
+# that exits with 77 is skipped; the line "Skipped: <reason>" says why.
 function(spikenet_test label name)
-  cmake_parse_arguments(PARSE_ARGV 2 test "" "" "COMMAND;PROPERTIES")
+  cmake_parse_arguments(PARSE_ARGV 2 test "EXPAND_LISTS" "" "COMMAND;PROPERTIES")
   set(full_name "${SPIKENET_TEST_PREFIX}${label}/${name}")
-  add_test(NAME "${full_name}" COMMAND ${test_COMMAND} COMMAND_EXPAND_LISTS)
+  set(expand "")
+  if(test_EXPAND_LISTS)
+    set(expand COMMAND_EXPAND_LISTS)
+  endif()
+  add_test(NAME "${full_name}" COMMAND ${test_COMMAND} ${expand})
   set_tests_properties("${full_name}" PROPERTIES LABELS ${label} TIMEOUT 600 SKIP_RETURN_CODE 77 ${test_PROPERTIES})
 endfunction()
 
