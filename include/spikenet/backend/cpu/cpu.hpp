@@ -218,15 +218,12 @@ class cpu {
   // A byte may be read as what it is.
   static const std::uint8_t* bytes_of(const spike_bits* x) { return reinterpret_cast<const std::uint8_t*>(x); }
 
-  // Row-major views; a column-major one is the transposed matrix in the same memory.
-  static auto rows_of(Scalar* p, std::size_t rows, std::size_t columns) {
-    return detail::row_major<Scalar>(p, static_cast<Eigen::Index>(rows), static_cast<Eigen::Index>(columns));
+  template <class T>
+  static detail::row_major<T> rows_of(T* p, std::size_t rows, std::size_t columns) {
+    return {p, static_cast<Eigen::Index>(rows), static_cast<Eigen::Index>(columns)};
   }
-  static auto rows_of(const Scalar* p, std::size_t rows, std::size_t columns) {
-    return detail::row_major<const Scalar>(p, static_cast<Eigen::Index>(rows), static_cast<Eigen::Index>(columns));
-  }
-  static auto columns_of(const Scalar* p, std::size_t rows, std::size_t columns) {
-    return detail::column_major<const Scalar>(p, static_cast<Eigen::Index>(rows), static_cast<Eigen::Index>(columns));
+  static detail::column_major<const Scalar> columns_of(const Scalar* p, std::size_t rows, std::size_t columns) {
+    return {p, static_cast<Eigen::Index>(rows), static_cast<Eigen::Index>(columns)};
   }
 
   std::shared_ptr<detail::thread_pool> pool_ = detail::shared_pool();

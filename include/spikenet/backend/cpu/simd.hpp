@@ -9,7 +9,9 @@
 #include <type_traits>
 #include <utility>
 
-#if defined(__SSE2__)
+#if defined(__SSE2__) && !defined(__SSE3__)
+#include <emmintrin.h>  // all there is: immintrin.h is ten times as long
+#elif defined(__SSE2__)
 // g++ 12 takes the values that its own AVX-512 intrinsics leave undefined for mistakes of whoever they are inlined into
 // (GCC bug 105593).
 #if defined(__GNUC__) && !defined(__clang__)
