@@ -39,18 +39,36 @@ row='%-12s %-26s %-8s %s\n'
   done
 }
 
-# In alternation, the least of three.
+# A file that compiles the network, a second file that uses it (docs/compile-time.md), and the same with the header
+# precompiled, in alternation; the least of three.
+mkdir "$scratch/net"
+sed -n '/^#include <spikenet/p; /^using net_t/p' tests/compile_budget/train_one_dsrn.cpp >"$scratch/net/net.hpp"
+echo 'extern template struct spikenet::network_code<net_t>;' >>"$scratch/net/net.hpp"
 second=$scratch/second_file.cpp
-sed '/^using net_t/a extern template struct spikenet::network_code<net_t>;' tests/compile_budget/train_one_dsrn.cpp >"$second"
-seconds() {  # COMPILER FILE
+{
+  echo '#include "net.hpp"'
+  sed '/^#include <spikenet/d; /^using net_t/d' tests/compile_budget/train_one_dsrn.cpp
+} >"$second"
+seconds() {  # COMPILER ARGUMENT...: of the processor
   local TIMEFORMAT=%U
-  { time "$1" -std=c++20 -O2 -Iinclude -isystem "$eigen" -c "$2" -o "$scratch/out.o"; } 2>&1
+  { time "$1" -std=c++20 -O2 -Iinclude -isystem "$eigen" "${@:2}"; } 2>&1
 }
 for compiler in "$@"; do
+  precompiled=$scratch/net/net.hpp.gch use=(-include "$scratch/net/net.hpp")
+  if "$compiler" --version | grep -q clang; then use=(-include-pch "$precompiled"); fi
+  seconds "$compiler" -x c++-header "$scratch/net/net.hpp" -o "$precompiled" >/dev/null
   for _ in 1 2 3; do
-    echo "$(seconds "$compiler" tests/compile_budget/train_one_dsrn.cpp) $(seconds "$compiler" "$second")"
+    mv "$precompiled" "$scratch/kept"
+    first=$(seconds "$compiler" -c tests/compile_budget/train_one_dsrn.cpp -o "$scratch/out.o")
+    plain=$(seconds "$compiler" -I "$scratch/net" -c "$second" -o "$scratch/out.o")
+    mv "$scratch/kept" "$precompiled"
+    echo "$first $plain $(seconds "$compiler" "${use[@]}" -I "$scratch/net" -c "$second" -o "$scratch/out.o")"
   done | awk -v compiler="$compiler" '
     NR == 1 || $1 < first { first = $1 }
     NR == 1 || $2 < second { second = $2 }
-    END { printf "%s -O2: %.1f s for the first file, %.1f s for a second: %.2f\n", compiler, first, second, second / first }'
+    NR == 1 || $3 < with { with = $3 }
+    END {
+      printf "%s -O2: %.1f s for the first file, %.1f s for a second (%.2f), ", compiler, first, second, second / first
+      printf "%.1f s with a precompiled header (%.2f)\n", with, with / first
+    }'
 done

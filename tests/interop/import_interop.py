@@ -83,7 +83,10 @@ def spikingjelly_layers():
 
         @staticmethod
         def norm(channels, branches=1):
-            return layer.ThresholdDependentBatchNorm2d(1 / math.sqrt(branches), V_TH, channels)
+            norm = layer.ThresholdDependentBatchNorm2d(1 / math.sqrt(branches), V_TH, channels)
+            # Release 0.0.0.0.14 inherits a check from PyTorch that is not implemented.
+            norm._check_input_dim = lambda _: None
+            return norm
 
         @staticmethod
         def lif():

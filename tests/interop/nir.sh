@@ -12,8 +12,12 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 export PYTHONDONTWRITEBYTECODE=1
 
 frameworks=()
-for framework in snntorch spikingjelly; do
-  if "$python" -c "import torch, $framework" 2>/dev/null; then frameworks+=("$framework"); else echo "Without $framework"; fi
+for framework in snntorch.import_nir spikingjelly.activation_based.nir_exchange; do  # releases of SpikingJelly before 2 have none
+  if "$python" -W ignore -c "import torch, $framework" 2>/dev/null; then
+    frameworks+=("${framework%%.*}")
+  else
+    echo "Without ${framework%%.*}: there is no $framework"
+  fi
 done
 rm -rf "$scratch"
 mkdir -p "$scratch"
