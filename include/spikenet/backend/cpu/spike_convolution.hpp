@@ -11,13 +11,11 @@
 // the output's gradient, and the sums of all taps stay in registers while the list runs by.
 //
 // Shapes are run-time numbers here but for what decides how many registers a kernel needs: the inner loops run over
-// lists, which gain nothing from constants, and a network of many shapes compiles each kernel once. What depends on the
-// shape alone is a table that the compiler fills in.
+// lists, which gain nothing from constants, and a network of many shapes compiles each kernel once.
 #pragma once
 
 #include <algorithm>
 #include <array>
-#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -127,10 +125,11 @@ constexpr std::uint64_t transpose_bits(std::uint64_t m) {
   }
 }
 
-// Appends to the list of each of 8 channels the positions first + (i << shift) of the pixels i that have a spike in it.
+// Appends to the list of each of 8 channels the positions first + i * Step of the pixels i that have a spike in it.
 // bits: byte i is pixel i. A list takes up to 8 values beyond its end.
-[[gnu::always_inline]] inline void append_spikes(std::uint64_t bits, std::uint32_t first, unsigned shift,
-                                                 std::uint32_t* lists, std::size_t capacity, std::uint32_t* counts) {
+template <std::size_t Step>
+[[gnu::always_inline]] inline void append_spikes(std::uint64_t bits, std::uint32_t first, std::uint32_t* lists,
+                                                 std::size_t capacity, std::uint32_t* counts) {
   typedef std::uint32_t words __attribute__((vector_size(32)));
   bits = transpose_bits(bits);
   std::uint32_t length[8];
@@ -140,7 +139,7 @@ constexpr std::uint64_t transpose_bits(std::uint64_t m) {
     const std::size_t mask = bits >> (8 * c) & 255;
     words at;  // eight words at any width of register, so not to be passed to a function
     std::memcpy(&at, positions_of_bits.at[mask].data(), sizeof at);
-    at = (at << shift) + first;
+    at = at * static_cast<std::uint32_t>(Step) + first;
     std::memcpy(lists + c * capacity + length[c], &at, sizeof at);
     length[c] += positions_of_bits.count[mask];
   }
@@ -187,90 +186,94 @@ template <class T>
   for (std::size_t i = 0; i < size; i += lanes<T>) store(sums + i, load<V>(sums + i) + load<V>(terms + i));
 }
 
-// A pass of look-ups that ends in y, a few rows of pixels at a time, whose moments are taken while they are in the
-// first-level cache.
-template <class T, std::size_t Vectors>
-[[gnu::noinline]] void look_up_with_moments(decltype(&look_up<T, 1, 1>) look_up_rows, look_up_slice<T> work,
-                                            const std::uint32_t* windows, std::size_t rows, std::size_t width,
-                                            merged_moments* moments) {
-  constexpr std::size_t block = Vectors * lanes<T>;
-  const std::size_t few = std::max<std::size_t>(1, 128 / width);
-  T means[block], squares[block];
-  std::fill_n(moments, block, merged_moments{});
-  for (std::size_t row = 0; row < rows; row += few) {
-    const std::size_t count = std::min(few, rows - row), pixels = count * width;
-    look_up_rows(work, windows + row, count, width);
-    moments_of_rows<blocks_of_channels<T, block>>(block, 0, pixels, work.to, work.to_step, means, squares);
-    for (std::size_t c = 0; c < block; ++c)
-      moments[c].add(static_cast<double>(pixels), static_cast<double>(means[c]), static_cast<double>(squares[c]));
-    work.from += pixels * work.from_step;
-    work.to += pixels * work.to_step;
-  }
-}
+template <class T, class G>
+class spike_convolution {
+  static constexpr std::size_t L = lanes<T>;
+  static constexpr std::size_t taps = G::kernel * G::kernel;
+  static constexpr std::size_t in_bytes = spike_bytes<G::in_channels>;
+  using met = gradient_phases<G>;
+  static constexpr std::size_t in_pixels = G::in_height * G::in_width;
+  static constexpr std::size_t out_pixels = G::out_height * G::out_width;
+  // A row of a table is a cache line, or as much of it as there are output channels.
+  static constexpr std::size_t cache_line = 64;
+  static constexpr std::size_t vectors =
+      std::min(std::max<std::size_t>(1, cache_line / simd_bytes), ceil_div(G::group_out, L));
+  static constexpr std::size_t block = vectors * L;
+  static constexpr std::size_t forward_taps = shared_taps(G::kernel, G::stride, G::dilation);
 
-// The convolution by look-up, of a shape that `taps` neighbouring windows of share their bytes; look_up_rows does that.
-template <class T, std::size_t Vectors>
-class look_up_convolution {
-  // Output channels of a row of a table.
-  static constexpr std::size_t block = Vectors * lanes<T>;
-  static constexpr std::size_t table_size = table_rows<8> * block;
-  // A slice is as many bytes of channels as have their tables in this much memory.
-  static constexpr std::size_t slice_memory = 320 << 10;
-  // Each chunk of items builds the tables again, so it must be large enough for that not to matter; and small enough
-  // for its sums to stay in the cache beside the tables.
-  static constexpr std::size_t chunk_pixels = 6144;
+  // Each group's channels fill bytes of their own in the padded maps.
+  static constexpr std::size_t group_bytes = ceil_div(G::group_in, 8);
+  static constexpr std::size_t bits_of(std::size_t byte) { return std::min<std::size_t>(8, G::group_in - byte * 8); }
+  static std::uint8_t group_byte(const std::uint8_t* pixel, std::size_t group, std::size_t byte) {
+    if constexpr (G::groups == 1) return pixel[byte];
+    unsigned result = 0;
+    for (std::size_t bit = 0; bit < bits_of(byte); ++bit) {
+      const std::size_t c = group * G::group_in + byte * 8 + bit;
+      result |= (pixel[c / 8] >> (c % 8) & 1u) << bit;
+    }
+    return static_cast<std::uint8_t>(result);
+  }
 
  public:
-  using function = void(look_up_slice<T>, const std::uint32_t*, std::size_t, std::size_t);
+  // Whether forward can tell the moments of its output.
+  static constexpr bool tells_moments = G::groups == 1 && G::out_channels % block == 0;
 
-  // See spike_convolution::forward. shared: how many taps share a byte; look_up_rows: look_up for so many
-  static void run(const convolution_shape& g, std::size_t shared, function* look_up_rows, thread_pool& pool,
-                  spike_convolution_scratch<T>& scratch, std::size_t items, const std::uint8_t* x, const T* weight,
-                  const T* bias, T* y, double* mean, double* variance) {
-    // Each group's channels fill bytes of their own in the padded maps.
-    const std::size_t taps = g.taps(), group_in = g.group_in(), group_out = g.group_out();
-    const std::size_t group_bytes = ceil_div(group_in, 8), blocks = ceil_div(group_out, block);
-    const std::size_t most_bytes = std::max<std::size_t>(1, slice_memory / (taps * table_size * sizeof(T)));
-    const std::size_t slices = ceil_div(group_bytes, most_bytes), slice_bytes = ceil_div(group_bytes, slices);
-    const std::size_t padded_width = g.padded_width(), padded_pixels = g.padded_pixels(), out_pixels = g.out_pixels();
-    const std::size_t weights_size = (1 + group_bytes * taps * 8) * block;  // of one block, the bias first
-    const std::size_t all_blocks = g.groups * blocks, planes_of_item = g.groups * group_bytes;
+  // y[n] = conv(x[n], weight) + bias for n = 0 ... items-1; bias may be null.
+  // x [items, H, W, B] packed, weight [Cout, Cin/groups, K, K], bias [Cout], y [items, Ho, Wo, Cout]
+  // mean, variance [Cout]: of y's channels, as channel_moments has them; or null
+  static void forward(thread_pool& pool, spike_convolution_scratch<T>& scratch, std::size_t items,
+                      const std::uint8_t* x, const T* weight, const T* bias, T* y, double* mean = nullptr,
+                      double* variance = nullptr) {
+    constexpr std::size_t blocks = ceil_div(G::group_out, block);
+    constexpr std::size_t table_size = table_rows<8> * block;
+    // A slice is as many bytes of channels as have their tables in this much memory.
+    constexpr std::size_t slice_memory = 320 << 10;
+    constexpr std::size_t most_bytes = std::max<std::size_t>(1, slice_memory / (taps * table_size * sizeof(T)));
+    constexpr std::size_t slices = ceil_div(group_bytes, most_bytes);
+    constexpr std::size_t slice_bytes = ceil_div(group_bytes, slices);
+    constexpr std::size_t padded_width = G::in_width + 2 * G::padding;
+    constexpr std::size_t padded_pixels = (G::in_height + 2 * G::padding) * padded_width;
+    constexpr std::size_t weights_size = (1 + group_bytes * taps * 8) * block;  // of one block, the bias first
 
+    // Each chunk of items builds the tables again, so it must be large enough for that not to matter; and small enough
+    // for its sums to stay in the cache beside the tables.
+    constexpr std::size_t chunk_pixels = 6144;
     const std::size_t chunks =
         std::clamp<std::size_t>(items * out_pixels / chunk_pixels, 1, std::max<std::size_t>(1, items));
     const std::size_t chunk_items = ceil_div(items, chunks);
     // The largest chunk of any number of items, which is not the largest number's: it must not take memory later on.
-    const std::size_t most_chunk_items = ceil_div(2 * chunk_pixels, out_pixels);
+    constexpr std::size_t most_chunk_items = ceil_div(2 * chunk_pixels, out_pixels);
 
-    T* const weights = scratch.weights.reserve(all_blocks * weights_size);
+    T* const weights = scratch.weights.reserve(G::groups * blocks * weights_size);
     constexpr std::size_t beyond = 7;  // bytes that look-ups read
-    std::uint8_t* const planes = scratch.planes.reserve(planes_of_item * items * padded_pixels + beyond);
+    std::uint8_t* const planes = scratch.planes.reserve(G::groups * group_bytes * items * padded_pixels + beyond);
     T* const tables = scratch.tables.reserve(pool.workers() * slice_bytes * taps * table_size);
     T* const sums = slices > 1 ? scratch.sums.reserve(pool.workers() * most_chunk_items * out_pixels * block) : nullptr;
 
-    merged_moments* const moments = mean ? scratch.moments.reserve(chunks * g.out_channels) : nullptr;
+    merged_moments* const moments = mean ? scratch.moments.reserve(chunks * G::out_channels) : nullptr;
 
-    std::uint32_t* const windows = scratch.windows.reserve(most_chunk_items * g.out_height);
+    std::uint32_t* const windows = scratch.windows.reserve(most_chunk_items * G::out_height);
     for (std::size_t n = 0, i = 0; n < chunk_items; ++n) {
-      for (std::size_t row = 0; row < g.out_height; ++row)
-        windows[i++] = static_cast<std::uint32_t>(n * padded_pixels + row * g.stride * padded_width);
+      for (std::size_t row = 0; row < G::out_height; ++row)
+        windows[i++] = static_cast<std::uint32_t>(n * padded_pixels + row * G::stride * padded_width);
     }
     std::uint32_t* const tap_offsets = scratch.taps.reserve(slice_bytes * taps);
     for (std::size_t byte = 0; byte < slice_bytes; ++byte) {
       for (std::size_t tap = 0; tap < taps; ++tap) {
         tap_offsets[byte * taps + tap] = static_cast<std::uint32_t>(
-            byte * items * padded_pixels + (tap / g.kernel * padded_width + tap % g.kernel) * g.dilation);
+            byte * items * padded_pixels + (tap / G::kernel * padded_width + tap % G::kernel) * G::dilation);
       }
     }
 
+    constexpr std::size_t all_blocks = G::groups * blocks;
     pool.run(all_blocks + items, [&](std::size_t item, std::size_t) {
       if (item < all_blocks) {
-        pack_weights(g, item / blocks, item % blocks * block, weight, bias, weights + item * weights_size);
+        pack_weights(item / blocks, item % blocks * block, weight, bias, weights + item * weights_size);
         return;
       }
       const std::size_t n = item - all_blocks;
-      for (std::size_t plane = 0; plane < planes_of_item; ++plane) {
-        pad_plane(g, x + n * g.in_pixels() * ceil_div(g.in_channels, 8), plane / group_bytes, plane % group_bytes,
+      for (std::size_t plane = 0; plane < G::groups * group_bytes; ++plane) {
+        pad_plane(x + n * in_pixels * in_bytes, plane / group_bytes, plane % group_bytes,
                   planes + (plane * items + n) * padded_pixels);
       }
     });
@@ -287,12 +290,12 @@ class look_up_convolution {
         const std::size_t begin = slice * slice_bytes, end = std::min(group_bytes, begin + slice_bytes);
         for (std::size_t byte = begin, table = 0; byte < end; ++byte) {
           for (std::size_t tap = 0; tap < taps; ++tap, row += 8 * block, ++table) {
-            build_table<T, Vectors>(row, block, std::min<std::size_t>(8, group_in - byte * 8),
-                                    own_tables + start_of_table<8>(table, shared, block), shared);
+            build_table<T, vectors>(row, block, bits_of(byte), own_tables + start_of_table<8>(table, forward_taps, block),
+                                    forward_taps);
           }
         }
         look_up_slice<T> work{planes + ((group * group_bytes + begin) * items + first) * padded_pixels,
-                              g.stride,
+                              G::stride,
                               {tap_offsets, (end - begin) * taps},
                               own_tables,
                               from,
@@ -302,26 +305,25 @@ class look_up_convolution {
                               block};
         if (slice + 1 == slices) {
           const std::size_t out = b % blocks * block;
-          work.to = y + first * g.out_size() + group * group_out + out;
-          work.to_step = g.out_channels;
-          work.channels = std::min(block, group_out - out);
+          work.to = y + first * G::out_size + group * G::group_out + out;
+          work.to_step = G::out_channels;
+          work.channels = std::min(block, G::group_out - out);
         }
-        const std::size_t rows = (last - first) * g.out_height;
         if (mean && slice + 1 == slices) {
-          look_up_with_moments<T, Vectors>(look_up_rows, work, windows, rows, g.out_width,
-                                           moments + chunk * g.out_channels + b * block);
+          look_up_with_moments(work, windows, (last - first) * G::out_height,
+                               moments + chunk * G::out_channels + b * block);
         } else {
-          look_up_rows(work, windows, rows, g.out_width);
+          look_up<T, vectors, forward_taps>(work, windows, (last - first) * G::out_height, G::out_width);
         }
         from = own_sums;
         from_step = block;
       }
     });
     if (!mean) return;
-    for (std::size_t c = 0; c < g.out_channels; ++c) {
+    for (std::size_t c = 0; c < G::out_channels; ++c) {
       merged_moments all;
       for (std::size_t chunk = 0; chunk < chunks; ++chunk) {
-        const merged_moments& part = moments[chunk * g.out_channels + c];
+        const merged_moments& part = moments[chunk * G::out_channels + c];
         all.add(part.count, part.mean, part.squares);
       }
       mean[c] = all.mean;
@@ -329,266 +331,28 @@ class look_up_convolution {
     }
   }
 
- private:
-  // packed: the bias, then for each byte of the group's channels and each tap 8 rows of weights, one for each bit.
-  static void pack_weights(const convolution_shape& g, std::size_t group, std::size_t first, const T* weight,
-                           const T* bias, T* packed) {
-    const std::size_t taps = g.taps(), group_in = g.group_in();
-    const std::size_t channels = std::min(block, g.group_out() - first);
-    std::fill_n(packed, (1 + ceil_div(group_in, 8) * taps * 8) * block, T{});
-    for (std::size_t j = 0; j < channels; ++j) {
-      const std::size_t out = group * g.group_out() + first + j;
-      if (bias) packed[j] = bias[out];
-      const T* w = weight + g.weight_at(out, 0, 0);
-      for (std::size_t in = 0; in < group_in; ++in) {
-        T* to = packed + (1 + in / 8 * taps * 8 + in % 8) * block + j;
-        for (std::size_t tap = 0; tap < taps; ++tap) to[tap * 8 * block] = *w++;
-      }
-    }
-  }
-
-  // A byte of a group's channels, with zeros around the map.
-  static void pad_plane(const convolution_shape& g, const std::uint8_t* map, std::size_t group, std::size_t byte,
-                        std::uint8_t* plane) {
-    const std::size_t in_bytes = ceil_div(g.in_channels, 8);
-    std::fill_n(plane, g.padded_pixels(), std::uint8_t{});
-    plane += g.padding * g.padded_width() + g.padding;
-    for (std::size_t i = 0; i < g.in_height; ++i, plane += g.padded_width()) {
-      for (std::size_t j = 0; j < g.in_width; ++j, map += in_bytes)
-        plane[j] = g.groups == 1 ? map[byte] : group_byte(g, map, group, byte);
-    }
-  }
-  static std::uint8_t group_byte(const convolution_shape& g, const std::uint8_t* pixel, std::size_t group,
-                                 std::size_t byte) {
-    unsigned result = 0;
-    for (std::size_t bit = 0; bit < std::min<std::size_t>(8, g.group_in() - byte * 8); ++bit) {
-      const std::size_t c = group * g.group_in() + byte * 8 + bit;
-      result |= (pixel[c / 8] >> (c % 8) & 1u) << bit;
-    }
-    return static_cast<std::uint8_t>(result);
-  }
-};
-
-// The padded maps of the output's gradient.
-struct gradient_map {
-  std::size_t low, rows, columns;  // see gradient_phases
-  std::size_t block;               // output channels, a power of two
-  constexpr std::size_t size() const { return rows * columns * block; }
-};
-
-// gy: the first of `channels` output channels of one item. map [rows, columns, Vectors * lanes]
-template <class T, std::size_t Vectors>
-[[gnu::noinline]] void pad_gradient(const convolution_shape& g, const gradient_map& m, const T* gy,
-                                    std::size_t channels, T* map) {
-  constexpr std::size_t block = Vectors * lanes<T>;
-  const std::size_t beside = (m.columns - g.out_width) * block;  // behind one row and before the next
-  map = std::fill_n(map, (m.low * m.columns + m.low) * block, T{});
-  for (std::size_t row = 0; row < g.out_height; ++row) {
-    if (row > 0) map = std::fill_n(map, beside, T{});
-    if (channels == block) {
-      for (std::size_t column = 0; column < g.out_width; ++column, map += block, gy += g.out_channels)
-        std::memcpy(map, gy, block * sizeof(T));
-    } else {
-      for (std::size_t column = 0; column < g.out_width; ++column, gy += g.out_channels)
-        map = std::fill_n(std::copy_n(gy, channels, map), block - channels, T{});
-    }
-  }
-  std::fill_n(map, beside - m.low * block + (m.rows - m.low - g.out_height) * m.columns * block, T{});
-}
-
-// Up to 9 taps of a phase, which one kernel keeps in registers.
-template <class T>
-struct gradient_piece {
-  decltype(&add_lists<T, 1, 1>) add = nullptr;
-  std::size_t phase = 0, first = 0, count = 0;
-  std::array<std::size_t, 9> offsets{};
-};
-
-// How the gradient by the weights of a shape is computed.
-template <class T>
-struct spike_gradient_plan {
-  convolution_shape shape;
-  gradient_map map;
-  decltype(&pad_gradient<T, 1>) pad;
-  std::span<const gradient_piece<T>> pieces;
-  std::span<const std::size_t> phase_taps;  // of each phase: how many
-  std::span<const std::size_t> tap_order;   // the taps in the order of their sums
-  std::size_t list_items;    // whose spikes are in one list
-  std::size_t range_blocks;  // blocks of output channels for which the lists are made once
-
-  constexpr std::size_t blocks() const { return ceil_div(shape.group_out(), map.block); }  // of a group
-  constexpr std::size_t all_blocks() const { return shape.groups * blocks(); }
-  constexpr std::size_t ranges() const { return ceil_div(all_blocks(), range_blocks); }
-  constexpr std::size_t in_bytes() const { return ceil_div(shape.in_channels, 8); }
-};
-
-// lists[phase][channel]: the spikes of x [items, H, W, B] as positions in padded maps of the gradient.
-[[gnu::noinline]] inline void list_spikes(const convolution_shape& g, const gradient_map& m,
-                                          std::span<const std::size_t> phase_taps, std::size_t items,
-                                          const std::uint8_t* x, std::uint32_t* lists, std::size_t capacity,
-                                          std::uint32_t* counts) {
-  const std::size_t S = g.stride, in_bytes = ceil_div(g.in_channels, 8), step = S * in_bytes;
-  const auto shift = static_cast<unsigned>(std::countr_zero(m.block));
-  std::fill_n(counts, S * S * in_bytes * 8, std::uint32_t{});
-  for (std::size_t n = 0; n < items; ++n) {
-    for (std::size_t row = 0; row < g.in_height; ++row, x += g.in_width * in_bytes) {
-      for (std::size_t px = 0; px < std::min(S, g.in_width); ++px) {
-        const std::size_t phase = row % S * S + px;
-        if (phase_taps[phase] == 0) continue;
-        const std::size_t columns = ceil_div(g.in_width - px, S);
-        for (std::size_t column = 0; column < columns; column += 8) {
-          const std::uint8_t* pixel = x + px * in_bytes + column * step;
-          const std::size_t pixels = std::min<std::size_t>(8, columns - column);
-          const auto at = static_cast<std::uint32_t>(((n * m.rows + row / S) * m.columns + column) << shift);
-          for (std::size_t byte = 0, list = phase * in_bytes * 8; byte < in_bytes; ++byte, list += 8) {
-            append_spikes(gather_bytes(pixel + byte, step, pixels), at, shift, lists + list * capacity, capacity,
-                          counts + list);
-          }
-        }
-      }
-    }
-  }
-}
-
-// The gradient by the weights in parts, for who walks over the items himself: one sum for each of some ranges of items,
-// which are added up at the end.
-template <class T>
-class spike_weight_sums {
- public:
-  const std::size_t parts;
-
-  spike_weight_sums(const spike_gradient_plan<T>& plan, thread_pool& pool, spike_convolution_scratch<T>& scratch,
-                    std::size_t items)
-      : parts{std::min(std::max<std::size_t>(1, 16 / plan.ranges()), std::max<std::size_t>(1, items))},  // for many cores
-        plan_{plan},
-        lists_per_phase_{plan.in_bytes() * 8},
-        all_lists_{plan.shape.stride * plan.shape.stride * lists_per_phase_},
-        capacity_{plan.list_items * ceil_div(plan.shape.in_height, plan.shape.stride) *
-                      ceil_div(plan.shape.in_width, plan.shape.stride) +
-                  8},
-        sums_size_{plan.shape.group_in() * plan.shape.taps() * plan.map.block},
-        part_size_{plan.all_blocks() * sums_size_},
-        maps_size_{plan.list_items * plan.map.size()},
-        partial_{scratch.partial.reserve(parts * part_size_)},
-        gradients_{scratch.gradients.reserve(pool.workers() * plan.range_blocks * maps_size_)},
-        lists_{scratch.lists.reserve(pool.workers() * all_lists_ * capacity_)},
-        counts_{scratch.counts.reserve(pool.workers() * all_lists_)} {}
-
-  void clear(std::size_t part, std::size_t range) const {
-    T* const sums = partial_ + part * part_size_;
-    std::fill(sums + first_block(range) * sums_size_, sums + last_block(range) * sums_size_, T{});
-  }
-
-  // Adds `count` items to the sum of a part, of a range of output channels: at most list_items. x and gy are theirs.
-  void add(std::size_t part, std::size_t range, std::size_t worker, std::size_t count, const std::uint8_t* x,
-           const T* gy) const {
-    const convolution_shape& g = plan_.shape;
-    const std::size_t row = plan_.map.block;
-    T* const gradients = gradients_ + worker * plan_.range_blocks * maps_size_;
-    std::uint32_t* const lists = lists_ + worker * all_lists_ * capacity_;
-    std::uint32_t* const counts = counts_ + worker * all_lists_;
-    list_spikes(g, plan_.map, plan_.phase_taps, count, x, lists, capacity_, counts);
-    for (std::size_t b = first_block(range); b < last_block(range); ++b) {
-      T* const maps = gradients + (b - first_block(range)) * maps_size_;
-      T* const sums = partial_ + part * part_size_ + b * sums_size_;
-      const std::size_t group = b / plan_.blocks(), out = b % plan_.blocks() * row;
-      for (std::size_t i = 0; i < count; ++i) {
-        plan_.pad(g, plan_.map, gy + i * g.out_size() + group * g.group_out() + out,
-                  std::min(row, g.group_out() - out), maps + i * plan_.map.size());
-      }
-      for (const gradient_piece<T>& piece : plan_.pieces) {
-        const std::size_t list = piece.phase * lists_per_phase_ + group * g.group_in();
-        piece.add(g.group_in(), lists + list * capacity_, capacity_, counts + list, maps, piece.offsets.data(),
-                  sums + piece.first * row, g.taps() * row);
-      }
-    }
-  }
-
-  void finish(thread_pool& pool, T* gweight) const {
-    pool.run(plan_.all_blocks(), [&](std::size_t b, std::size_t) {
-      const convolution_shape& g = plan_.shape;
-      const std::size_t row = plan_.map.block, group = b / plan_.blocks(), first = b % plan_.blocks() * row;
-      T* const sums = partial_ + b * sums_size_;
-      for (std::size_t part = 1; part < parts; ++part) add_vectors<T>(sums, sums + part * part_size_, sums_size_);
-      for (std::size_t out = first; out < std::min(first + row, g.group_out()); ++out) {
-        const T* sum = sums + (out - first);
-        for (std::size_t in = 0; in < g.group_in(); ++in) {
-          T* const to = gweight + g.weight_at(group * g.group_out() + out, in, 0);
-          for (const std::size_t tap : plan_.tap_order) to[tap] = *sum, sum += row;
-        }
-      }
-    });
-  }
-
- private:
-  std::size_t first_block(std::size_t range) const { return range * plan_.range_blocks; }
-  std::size_t last_block(std::size_t range) const {
-    return std::min(plan_.all_blocks(), (range + 1) * plan_.range_blocks);
-  }
-
-  const spike_gradient_plan<T>& plan_;
-  // Lists of a worker, and the length of each; sums of one block and of a part; maps of one block
-  std::size_t lists_per_phase_, all_lists_, capacity_, sums_size_, part_size_, maps_size_;
-  T *partial_, *gradients_;
-  std::uint32_t *lists_, *counts_;
-};
-
-template <class T>
-void spike_gradient(const spike_gradient_plan<T>& plan, thread_pool& pool, spike_convolution_scratch<T>& scratch,
-                    std::size_t items, const std::uint8_t* x, const T* gy, T* gweight) {
-  const spike_weight_sums<T> sums(plan, pool, scratch, items);
-  const std::size_t ranges = plan.ranges();
-  pool.run(sums.parts * ranges, [&](std::size_t item, std::size_t worker) {
-    const std::size_t part = item / ranges, range = item % ranges;
-    sums.clear(part, range);
-    const std::size_t end = (part + 1) * items / sums.parts;
-    for (std::size_t n = part * items / sums.parts; n < end; n += plan.list_items) {
-      sums.add(part, range, worker, std::min(plan.list_items, end - n), x + n * plan.shape.in_pixels() * plan.in_bytes(),
-               gy + n * plan.shape.out_size());
-    }
-  });
-  sums.finish(pool, gweight);
-}
-
-template <class T, class G>
-class spike_convolution {
-  static constexpr std::size_t L = lanes<T>;
-  // A row of a table is a cache line, or as much of it as there are output channels.
-  static constexpr std::size_t cache_line = 64;
-  static constexpr std::size_t vectors =
-      std::min(std::max<std::size_t>(1, cache_line / simd_bytes), ceil_div(G::group_out, L));
-  static constexpr std::size_t forward_taps = shared_taps(G::kernel, G::stride, G::dilation);
-
- public:
-  // Whether forward can tell the moments of its output.
-  static constexpr bool tells_moments = G::groups == 1 && G::out_channels % (vectors * L) == 0;
-
-  // y[n] = conv(x[n], weight) + bias for n = 0 ... items-1; bias may be null.
-  // x [items, H, W, B] packed, weight [Cout, Cin/groups, K, K], bias [Cout], y [items, Ho, Wo, Cout]
-  // mean, variance [Cout]: of y's channels, as channel_moments has them; or null
-  static void forward(thread_pool& pool, spike_convolution_scratch<T>& scratch, std::size_t items,
-                      const std::uint8_t* x, const T* weight, const T* bias, T* y, double* mean = nullptr,
-                      double* variance = nullptr) {
-    look_up_convolution<T, vectors>::run(shape_of<G>, forward_taps, &look_up<T, vectors, forward_taps>, pool, scratch,
-                                         items, x, weight, bias, y, mean, variance);
-  }
-
   // gweight = the gradient by the weights, PyTorch's layout. x [items, H, W, B] packed, gy [items, Ho, Wo, Cout]
   static void backward_weight(thread_pool& pool, spike_convolution_scratch<T>& scratch, std::size_t items,
                               const std::uint8_t* x, const T* gy, T* gweight) {
-    spike_gradient(gradient_plan, pool, scratch, items, x, gy, gweight);
+    const weight_sums sums(pool, scratch, items);
+    pool.run(sums.parts * ranges, [&](std::size_t item, std::size_t worker) {
+      const std::size_t part = item / ranges, range = item % ranges;
+      sums.clear(part, range);
+      const std::size_t end = (part + 1) * items / sums.parts;
+      for (std::size_t n = part * items / sums.parts; n < end; n += list_items) {
+        sums.add(part, range, worker, std::min(list_items, end - n), x + n * in_pixels * in_bytes,
+                 gy + n * G::out_size);
+      }
+    });
+    sums.finish(pool, gweight);
   }
 
  private:
-  using met = gradient_phases<G>;
-  static constexpr std::size_t taps = G::kernel * G::kernel;
-
-  static constexpr auto phase_taps = [] {
-    std::array<std::size_t, met::all.size()> counts{};
-    for (std::size_t i = 0; i < counts.size(); ++i) counts[i] = met::all[i].count;
-    return counts;
+  static constexpr std::size_t most_taps = [] {
+    std::size_t most = 1;
+    for (const auto& p : met::all) most = std::max(most, p.count);
+    return most;
   }();
-  static constexpr std::size_t most_taps = std::max<std::size_t>(1, *std::max_element(phase_taps.begin(), phase_taps.end()));
 
   // One kernel keeps up to 9 taps of a phase in registers, of more vectors of output channels where there are fewer
   // taps.
@@ -599,29 +363,166 @@ class spike_convolution {
     while (vectors < 4 && 2 * vectors * piece_taps <= accumulators && vectors < ceil_div(G::group_out, L)) vectors *= 2;
     return vectors;
   }();
-  static constexpr gradient_map map{met::low, met::rows, met::columns, gradient_vectors * L};
+  static constexpr std::size_t gradient_block = gradient_vectors * L;
+  static constexpr std::size_t gradient_blocks = ceil_div(G::group_out, gradient_block);
+  static constexpr std::size_t map_size = met::rows * met::columns * gradient_block;
 
+ public:
+  // Lists run over as many items as keep one block of their gradient in the first-level cache.
+  static constexpr std::size_t list_items = std::clamp<std::size_t>((26 << 10) / (map_size * sizeof(T)), 1, 32);
+  // Every range of output channels makes the lists anew: wide enough for that not to matter.
+  static constexpr std::size_t range_blocks = std::max<std::size_t>(1, 64 / gradient_block);
+  static constexpr std::size_t ranges = ceil_div(G::groups * gradient_blocks, range_blocks);
+
+  // The gradient by the weights in parts, for who walks over the items himself: one sum for each of some ranges of
+  // items, which are added up at the end.
+  class weight_sums {
+    static constexpr std::size_t S = G::stride;
+    static constexpr std::size_t row = gradient_block, blocks = gradient_blocks, all_blocks = G::groups * blocks;
+    static constexpr std::size_t sums_size = G::group_in * taps * row;  // of one block
+    static constexpr std::size_t lists_per_phase = in_bytes * 8;
+    static constexpr std::size_t capacity = list_items * ceil_div(G::in_height, S) * ceil_div(G::in_width, S) + 8;
+    static constexpr std::size_t lists_size = S * S * lists_per_phase * capacity, counts_size = S * S * lists_per_phase;
+    static constexpr std::size_t gradients_size = range_blocks * list_items * map_size;
+
+   public:
+    // As many as keep many cores busy.
+    const std::size_t parts;
+
+    weight_sums(thread_pool& pool, spike_convolution_scratch<T>& scratch, std::size_t items)
+        : parts{std::min(std::max<std::size_t>(1, 16 / ranges), std::max<std::size_t>(1, items))},
+          partial_{scratch.partial.reserve(parts * all_blocks * sums_size)},
+          gradients_{scratch.gradients.reserve(pool.workers() * gradients_size)},
+          lists_{scratch.lists.reserve(pool.workers() * lists_size)},
+          counts_{scratch.counts.reserve(pool.workers() * counts_size)} {}
+
+    void clear(std::size_t part, std::size_t range) const {
+      T* const sums = partial_ + part * all_blocks * sums_size;
+      std::fill(sums + first_block(range) * sums_size, sums + last_block(range) * sums_size, T{});
+    }
+
+    // Adds `count` items to the sum of a part, of a range of output channels: at most list_items. x and gy are theirs.
+    void add(std::size_t part, std::size_t range, std::size_t worker, std::size_t count, const std::uint8_t* x,
+             const T* gy) const {
+      T* const gradients = gradients_ + worker * gradients_size;
+      std::uint32_t* const lists = lists_ + worker * lists_size;
+      std::uint32_t* const counts = counts_ + worker * counts_size;
+      T* const sums = partial_ + part * all_blocks * sums_size;
+      list_spikes(count, x, lists, capacity, counts);
+      for (std::size_t b = first_block(range); b < last_block(range); ++b) {
+        T* const maps = gradients + (b - first_block(range)) * list_items * map_size;
+        const std::size_t group = b / blocks, out = b % blocks * row;
+        for (std::size_t i = 0; i < count; ++i) {
+          pad_gradient(gy + i * G::out_size + group * G::group_out + out, std::min(row, G::group_out - out),
+                       maps + i * map_size);
+        }
+        for (const gradient_piece& piece : gradient_pieces) {
+          const std::size_t list = piece.phase * lists_per_phase + group * G::group_in;
+          piece.add(G::group_in, lists + list * capacity, capacity, counts + list, maps, piece.offsets.data(),
+                    sums + b * sums_size + piece.first * row, taps * row);
+        }
+      }
+    }
+
+    void finish(thread_pool& pool, T* gweight) const {
+      pool.run(all_blocks, [&](std::size_t b, std::size_t) {
+        const std::size_t group = b / blocks, first = b % blocks * row;
+        T* const sums = partial_ + b * sums_size;
+        for (std::size_t part = 1; part < parts; ++part)
+          add_vectors<T>(sums, sums + part * all_blocks * sums_size, sums_size);
+        for (std::size_t out = first; out < std::min(first + row, G::group_out); ++out) {
+          const T* sum = sums + (out - first);
+          for (std::size_t in = 0; in < G::group_in; ++in) {
+            for (std::size_t i = 0; i < taps; ++i, sum += row)
+              gweight[G::weight_at(group * G::group_out + out, in, tap_order[i])] = *sum;
+          }
+        }
+      });
+    }
+
+   private:
+    static constexpr std::size_t first_block(std::size_t range) { return range * range_blocks; }
+    static constexpr std::size_t last_block(std::size_t range) {
+      return std::min(all_blocks, (range + 1) * range_blocks);
+    }
+
+    T *partial_, *gradients_;
+    std::uint32_t *lists_, *counts_;
+  };
+
+ private:
+  // A pass of look-ups that ends in y, a few rows of pixels at a time, whose moments are taken while they are in the
+  // first-level cache.
+  static void look_up_with_moments(look_up_slice<T> work, const std::uint32_t* windows, std::size_t rows,
+                                   merged_moments* moments) {
+    constexpr std::size_t few = std::max<std::size_t>(1, 128 / G::out_width);
+    T means[block], squares[block];
+    std::fill_n(moments, block, merged_moments{});
+    for (std::size_t row = 0; row < rows; row += few) {
+      const std::size_t count = std::min(few, rows - row), pixels = count * G::out_width;
+      look_up<T, vectors, forward_taps>(work, windows + row, count, G::out_width);
+      moments_of_rows<blocks_of_channels<T, block>>(block, 0, pixels, work.to, work.to_step, means, squares);
+      for (std::size_t c = 0; c < block; ++c) {
+        moments[c].add(static_cast<double>(pixels), static_cast<double>(means[c]), static_cast<double>(squares[c]));
+      }
+      work.from += pixels * work.from_step;
+      work.to += pixels * work.to_step;
+    }
+  }
+
+  // packed: the bias, then for each byte of the group's channels and each tap 8 rows of weights, one for each bit.
+  static void pack_weights(std::size_t group, std::size_t first, const T* weight, const T* bias, T* packed) {
+    const std::size_t channels = std::min(block, G::group_out - first);
+    std::fill_n(packed, (1 + group_bytes * taps * 8) * block, T{});
+    for (std::size_t j = 0; j < channels; ++j) {
+      const std::size_t out = group * G::group_out + first + j;
+      if (bias) packed[j] = bias[out];
+      const T* w = weight + G::weight_at(out, 0, 0);
+      for (std::size_t in = 0; in < G::group_in; ++in) {
+        T* to = packed + (1 + in / 8 * taps * 8 + in % 8) * block + j;
+        for (std::size_t tap = 0; tap < taps; ++tap) to[tap * 8 * block] = *w++;
+      }
+    }
+  }
+
+  // A byte of a group's channels, with zeros around the map.
+  static void pad_plane(const std::uint8_t* map, std::size_t group, std::size_t byte, std::uint8_t* plane) {
+    constexpr std::size_t P = G::padding, row = G::in_width + 2 * P;
+    plane = std::fill_n(plane, P * row, std::uint8_t{});
+    for (std::size_t i = 0; i < G::in_height; ++i) {
+      plane = std::fill_n(plane, P, std::uint8_t{});
+      for (std::size_t j = 0; j < G::in_width; ++j, map += in_bytes) *plane++ = group_byte(map, group, byte);
+      plane = std::fill_n(plane, P, std::uint8_t{});
+    }
+    std::fill_n(plane, P * row, std::uint8_t{});
+  }
+
+  struct gradient_piece {
+    decltype(&add_lists<T, 1, 1>) add = nullptr;
+    std::size_t phase = 0, first = 0, count = 0;
+    std::array<std::size_t, piece_taps> offsets{};
+  };
   static constexpr std::size_t piece_count = [] {
     std::size_t count = 0;
-    for (const std::size_t n : phase_taps) count += ceil_div(n, piece_taps);
+    for (const auto& p : met::all) count += ceil_div(p.count, piece_taps);
     return count;
   }();
   static constexpr auto bare_pieces = [] {
-    std::array<gradient_piece<T>, piece_count> all{};
+    std::array<gradient_piece, piece_count> all{};
     std::size_t piece = 0, first = 0;
     for (std::size_t i = 0; i < met::all.size(); ++i) {
       for (std::size_t tap = 0; tap < met::all[i].count; tap += piece_taps, ++piece) {
-        gradient_piece<T>& p = all[piece];
+        gradient_piece& p = all[piece];
         p.phase = i;
         p.first = first;
         p.count = std::min(piece_taps, met::all[i].count - tap);
-        for (std::size_t j = 0; j < p.count; ++j) p.offsets[j] = met::all[i].pixel[tap + j] * map.block;
+        for (std::size_t j = 0; j < p.count; ++j) p.offsets[j] = met::all[i].pixel[tap + j] * gradient_block;
         first += p.count;
       }
     }
     return all;
   }();
-  static constexpr auto pieces = []<std::size_t... Piece>(std::index_sequence<Piece...>) {
+  static constexpr auto gradient_pieces = []<std::size_t... Piece>(std::index_sequence<Piece...>) {
     auto all = bare_pieces;
     ((all[Piece].add = &add_lists<T, bare_pieces[Piece].count, gradient_vectors>), ...);
     return all;
@@ -641,18 +542,50 @@ class spike_convolution {
     return order;
   }();
 
- public:
-  static constexpr spike_gradient_plan<T> gradient_plan{
-      .shape = shape_of<G>,
-      .map = map,
-      .pad = &pad_gradient<T, gradient_vectors>,
-      .pieces = pieces,
-      .phase_taps = phase_taps,
-      .tap_order = tap_order,
-      // One block of the gradient of so many items stays in the first-level cache.
-      .list_items = std::clamp<std::size_t>((26 << 10) / (map.size() * sizeof(T)), 1, 32),
-      // Every range of output channels makes the lists anew: wide enough for that not to matter.
-      .range_blocks = std::max<std::size_t>(1, 64 / map.block)};
+  // lists[phase][channel]: the spikes of x [items, H, W, B] as positions in padded maps of gradient_block channels.
+  static void list_spikes(std::size_t items, const std::uint8_t* x, std::uint32_t* lists, std::size_t capacity,
+                          std::uint32_t* counts) {
+    constexpr std::size_t S = G::stride, map_pixels = met::rows * met::columns;
+    std::fill_n(counts, S * S * in_bytes * 8, std::uint32_t{});
+    for (std::size_t n = 0; n < items; ++n) {
+      for (std::size_t row = 0; row < G::in_height; ++row) {
+        for (std::size_t px = 0; px < std::min(S, G::in_width); ++px) {
+          const std::size_t i = row % S * S + px, first_list = i * in_bytes * 8;
+          if (met::all[i].count == 0) continue;
+          const std::size_t columns = ceil_div(G::in_width - px, S);
+          for (std::size_t column = 0; column < columns; column += 8) {
+            const std::uint8_t* pixel = x + ((n * G::in_height + row) * G::in_width + px + column * S) * in_bytes;
+            const std::size_t pixels = std::min<std::size_t>(8, columns - column);
+            const auto at =
+                static_cast<std::uint32_t>((n * map_pixels + row / S * met::columns + column) * gradient_block);
+            for (std::size_t byte = 0; byte < in_bytes; ++byte) {
+              const std::uint64_t bits = gather_bytes(pixel + byte, S * in_bytes, pixels);
+              const std::size_t list = first_list + byte * 8;
+              append_spikes<gradient_block>(bits, at, lists + list * capacity, capacity, counts + list);
+            }
+          }
+        }
+      }
+    }
+  }
+
+  // gy: the first of `channels` output channels of one item. map [met::rows, met::columns, gradient_block]
+  static void pad_gradient(const T* gy, std::size_t channels, T* map) {
+    constexpr std::size_t row_size = met::columns * gradient_block, low = met::low;
+    map = std::fill_n(map, low * row_size, T{});
+    for (std::size_t row = 0; row < G::out_height; ++row, gy += G::out_width * G::out_channels) {
+      map = std::fill_n(map, low * gradient_block, T{});
+      if (channels == gradient_block) {
+        for (std::size_t column = 0; column < G::out_width; ++column, map += gradient_block)
+          std::memcpy(map, gy + column * G::out_channels, gradient_block * sizeof(T));
+      } else {
+        for (std::size_t column = 0; column < G::out_width; ++column)
+          map = std::fill_n(std::copy_n(gy + column * G::out_channels, channels, map), gradient_block - channels, T{});
+      }
+      map = std::fill_n(map, (met::columns - low - G::out_width) * gradient_block, T{});
+    }
+    std::fill_n(map, (met::rows - low - G::out_height) * row_size, T{});
+  }
 };
 
 }  // namespace spikenet::detail

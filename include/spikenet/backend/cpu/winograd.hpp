@@ -100,17 +100,16 @@ template <class T>
   }
 }
 
-// v[point * step + c] = the values at the 36 points of channel c of a tile. Of its six columns those from `first` to
+// v[point * Step + c] = the values at the 36 points of channel c of a tile. Of its six columns those from `first` to
 // before `last` lie in the map, rows[i] is its pixel (i, first); the others are zero.
-template <class T>
-[[gnu::noinline]] void winograd_input(std::size_t channels, const std::array<const T*, 6>& rows, std::size_t first,
-                                      std::size_t last, T* v, std::size_t step) {
+template <class T, std::size_t Channels, std::size_t Step>
+[[gnu::noinline]] void winograd_input(const std::array<const T*, 6>& rows, std::size_t first, std::size_t last, T* v) {
   using V = simd<T>;
   using points = winograd_points<T>;
   constexpr std::size_t N = points::points;
   const T* const row[N] = {rows[0], rows[1], rows[2], rows[3], rows[4], rows[5]};  // in registers
   V half[N][N];                                                                    // column, point
-  const auto transform_column = [&](std::size_t column, std::size_t at) SPIKENET_INLINE {
+  const auto transform_column = [&](std::size_t column, std::size_t at) {
     V d[N], values[N];
     SPIKENET_UNROLL
     for (std::size_t i = 0; i < N; ++i) d[i] = load<V>(row[i] + at);
@@ -120,15 +119,14 @@ template <class T>
   };
   const bool whole = first == 0 && last == N;
   if (!whole) std::fill_n(&half[0][0], N * N, V{});
-  for (std::size_t c = 0; c < channels; c += lanes<T>) {
+  for (std::size_t c = 0; c < Channels; c += lanes<T>) {
     if (whole) {
       SPIKENET_UNROLL
-      for (std::size_t column = 0; column < N; ++column) transform_column(column, c + column * channels);
+      for (std::size_t column = 0; column < N; ++column) transform_column(column, c + column * Channels);
     } else {
       for (std::size_t column = first; column < last; ++column)
-        transform_column(column, c + (column - first) * channels);
+        transform_column(column, c + (column - first) * Channels);
     }
-    T* to = v + c;
     SPIKENET_UNROLL
     for (std::size_t i = 0; i < N; ++i) {
       V d[N], values[N];
@@ -136,27 +134,26 @@ template <class T>
       for (std::size_t j = 0; j < N; ++j) d[j] = half[j][i];
       points::input(d, values);
       SPIKENET_UNROLL
-      for (std::size_t j = 0; j < N; ++j, to += step) store(to, values[j]);
+      for (std::size_t j = 0; j < N; ++j) store(v + (i * N + j) * Step + c, values[j]);
     }
   }
 }
 
-// The pixels of a tile from their values m[point * step + c] at the points: its first `rows` rows and `columns`
+// The pixels of a tile from their values m[point * Step + c] at the points: its first `rows` rows and `columns`
 // columns. Add: to what is there.
-template <class T, bool Add>
-[[gnu::noinline]] void winograd_output(std::size_t channels, const T* m, std::size_t step, const T* bias, T* y,
-                                       std::size_t y_row, std::size_t rows, std::size_t columns) {
+template <class T, std::size_t Channels, std::size_t Step, bool Add>
+[[gnu::noinline]] void winograd_output(const T* m, const T* bias, T* y, std::size_t y_row, std::size_t rows,
+                                       std::size_t columns) {
   using V = simd<T>;
   using points = winograd_points<T>;
   constexpr std::size_t N = points::points, R = points::outputs;
-  for (std::size_t c = 0; c < channels; c += lanes<T>) {
+  for (std::size_t c = 0; c < Channels; c += lanes<T>) {
     V half[N][R];  // column, row
     SPIKENET_UNROLL
     for (std::size_t j = 0; j < N; ++j) {
       V values[N], pixels[R];
-      const T* from = m + j * step + c;
       SPIKENET_UNROLL
-      for (std::size_t i = 0; i < N; ++i, from += N * step) values[i] = load<V>(from);
+      for (std::size_t i = 0; i < N; ++i) values[i] = load<V>(m + (i * N + j) * Step + c);
       points::output(values, pixels);
       SPIKENET_UNROLL
       for (std::size_t i = 0; i < R; ++i) half[j][i] = pixels[i];
@@ -168,10 +165,10 @@ template <class T, bool Add>
       for (std::size_t j = 0; j < N; ++j) values[j] = half[j][i];
       points::output(values, pixels);
       T* const to = y + i * y_row + c;
-      const auto put = [&](std::size_t j) SPIKENET_INLINE {
+      const auto put = [&](std::size_t j) {
         V value = pixels[j] + added;
-        if constexpr (Add) value += load<V>(to + j * channels);
-        store(to + j * channels, value);
+        if constexpr (Add) value += load<V>(to + j * Channels);
+        store(to + j * Channels, value);
       };
       if (columns == R) {
         SPIKENET_UNROLL
@@ -210,163 +207,14 @@ template <class T, std::size_t Tiles, std::size_t Vectors, std::size_t Depth>
   }
 }
 
-// Tiles of the maps of all items in order, where they lie.
-class winograd_tile {
-  static constexpr std::size_t R = winograd_points<float>::outputs, N = winograd_points<float>::points;
-
- public:
-  winograd_tile(std::size_t height, std::size_t width, std::size_t number) : height_{height}, width_{width} {
-    const std::size_t columns = ceil_div(width, R), of_map = ceil_div(height, R) * columns;
-    map_ = number / of_map;
-    row_ = number % of_map / columns * R;
-    column_ = number % columns * R;
-  }
-  void operator++() {
-    if ((column_ += R) < width_) return;
-    column_ = 0;
-    if ((row_ += R) < height_) return;
-    row_ = 0;
-    ++map_;
-  }
-
-  // Of its six input columns those from first() to before last() lie in the map.
-  std::size_t first() const { return column_ == 0; }
-  std::size_t last() const { return std::min(N, width_ + 1 - column_); }
-  std::size_t columns() const { return last() - first(); }
-  bool has_row(std::size_t i) const { return row_ + i >= 1 && row_ + i <= height_; }
-  // Pixels from the first of all maps.
-  std::size_t input(std::size_t i) const { return at(row_ + i - 1, column_ + first() - 1); }
-
-  std::size_t out_rows() const { return std::min(R, height_ - row_); }
-  std::size_t out_columns() const { return std::min(R, width_ - column_); }
-  std::size_t output() const { return at(row_, column_); }
-
- private:
-  std::size_t at(std::size_t y, std::size_t x) const { return (map_ * height_ + y) * width_ + x; }
-
-  std::size_t height_, width_, map_, row_, column_;  // row and column of the tile's first output pixel
-};
-
-// The convolution of maps of `in` channels that makes maps of `out` channels. Its numbers are known at compile time, but
-// all layers share the code.
-template <class T>
-struct winograd_pass {
-  static constexpr std::size_t L = lanes<T>;
-  static constexpr std::size_t R = winograd_points<T>::outputs, N = winograd_points<T>::points;
-  static constexpr std::size_t ahead = 2;  // tiles, so that their pixels are in the cache in time
-
-  std::size_t height, width, in, out;
-  std::size_t block;        // output channels of a register tile of the products
-  std::size_t chunk_tiles;  // see make
-  std::size_t v_step, m_step;  // from one point to the next, before and after the products
-  decltype(&winograd_product<T, 1, 1, 1>) product;
-
-  template <std::size_t In, std::size_t Out>
-  static constexpr winograd_pass make(std::size_t height, std::size_t width) {
-    constexpr std::size_t vectors = [] {
-      std::size_t count = simd_registers == 32 ? 4 : 2;
-      while (Out / L % count != 0) --count;
-      return count;
-    }();
-    constexpr std::size_t tile_block = tile_accumulators / vectors;
-    // Tiles of a chunk: few, so that their values stay in the cache, but many where all weights come from memory anew
-    // for each chunk. (Measured: 6 to 48 are as good up to 128 channels; 96 are 1.3 times as fast as 24 with 512.)
-    constexpr std::size_t chunk = ceil_div(In * Out > 128 * 128 ? 96 : 24, tile_block) * tile_block;
-    // Not a power of two, lest all points contend for the same lines of the cache.
-    constexpr std::size_t beside = 64 / sizeof(T);
-    return {.height = height,
-            .width = width,
-            .in = In,
-            .out = Out,
-            .block = vectors * L,
-            .chunk_tiles = chunk,
-            .v_step = chunk * In + beside,
-            .m_step = chunk * Out + beside,
-            .product = &winograd_product<T, tile_block, vectors, In>};
-  }
-
-  constexpr std::size_t map_tiles() const { return ceil_div(height, R) * ceil_div(width, R); }
-  // What each worker has: a chunk's values at the points, before and after the products, and pixels outside the map.
-  constexpr std::size_t worker_size() const { return N * N * (v_step + m_step) + N * in; }
-
-  // [point][block of output channels][input channel][output channel of the block]
-  const T* transform(thread_pool& pool, buffer<T>& weights, const T* weight, std::size_t in_step, std::size_t out_step,
-                     bool turned) const {
-    T* const u = weights.reserve(N * N * in * out);
-    pool.run(ceil_div(in, 16), [&](std::size_t item, std::size_t) {
-      for (std::size_t i = item * 16; i < std::min(in, (item + 1) * 16); ++i) {
-        for (std::size_t o = 0; o < out; o += L) {
-          winograd_weights(weight + i * in_step + o * out_step, out_step, turned,
-                           u + (o / block * in + i) * block + o % block, in * out);
-        }
-      }
-    });
-    return u;
-  }
-
-  // The weights of backward_input's convolution: weight [in, out, 3, 3]
-  const T* transform_turned(thread_pool& pool, buffer<T>& weights, const T* weight) const {
-    return transform(pool, weights, weight, out * 9, 9, true);
-  }
-
-  void run(thread_pool& pool, buffer<T>& memory, std::size_t items, const T* x, const T* u, const T* bias, T* y) const {
-    T* const all = memory.reserve(worker_size() * pool.workers());
-    const std::size_t tiles = items * map_tiles();
-    pool.run(ceil_div(tiles, chunk_tiles), [&](std::size_t chunk, std::size_t worker) {
-      const std::size_t begin = chunk * chunk_tiles;
-      run_chunk(begin, std::min(chunk_tiles, tiles - begin), x, u, bias, all + worker * worker_size(), y, false);
-    });
-  }
-
-  // `count` tiles from number `begin` of the maps x. add: to the y that is there.
-  [[gnu::noinline]] void run_chunk(std::size_t begin, std::size_t count, const T* x, const T* u, const T* bias,
-                                   T* memory, T* y, bool add) const {
-    T* const v = memory;
-    T* const m = v + N * N * v_step;
-    T* const zero = m + N * N * m_step;
-    std::fill_n(zero, N * in, T{});
-    const winograd_tile first(height, width, begin), first_ahead(height, width, begin + ahead);
-
-    winograd_tile at = first, next = first_ahead;
-    for (std::size_t t = 0; t < count; ++t, ++at, ++next) {
-      if (t + ahead < count) {
-        for (std::size_t i = 0; i < N; ++i) {
-          if (next.has_row(i)) prefetch<0>(x + next.input(i) * in, next.columns() * in);
-        }
-      }
-      std::array<const T*, N> rows;
-      for (std::size_t i = 0; i < N; ++i) rows[i] = at.has_row(i) ? x + at.input(i) * in : zero;
-      winograd_input(in, rows, at.first(), at.last(), v + t * in, v_step);
-    }
-    for (std::size_t point = 0; point < N * N; ++point) {
-      for (std::size_t o = 0; o < out; o += block)
-        product(v + point * v_step, u + (point * out + o) * in, m + point * m_step + o, out, count);
-    }
-    const auto output = add ? &winograd_output<T, true> : &winograd_output<T, false>;
-    at = first, next = first_ahead;
-    for (std::size_t t = 0; t < count; ++t, ++at, ++next) {
-      if (t + ahead < count) {
-        for (std::size_t i = 0; i < next.out_rows(); ++i)
-          prefetch<1>(y + (next.output() + i * width) * out, next.out_columns() * out);
-      }
-      output(out, m + t * out, m_step, bias, y + at.output() * out, width * out, at.out_rows(), at.out_columns());
-    }
-  }
-
- private:
-  // To be read or written soon.
-  template <int Write>
-  static void prefetch(const T* p, std::size_t count) {
-    for (std::size_t i = 0; i < count; i += 64 / sizeof(T)) __builtin_prefetch(p + i, Write);
-  }
-};
-
 template <class T, class G>
 class winograd_convolution {
   static constexpr std::size_t L = lanes<T>;
   static constexpr std::size_t R = winograd_points<T>::outputs, N = winograd_points<T>::points;
   static constexpr std::size_t height = G::in_height, width = G::in_width;
-  static constexpr std::size_t map_tiles = ceil_div(height, R) * ceil_div(width, R);
+  static constexpr std::size_t tile_rows = ceil_div(height, R), tile_columns = ceil_div(width, R);
+  static constexpr std::size_t map_tiles = tile_rows * tile_columns;
+  static constexpr std::size_t ahead = 2;  // tiles, so that their pixels are in the cache in time
 
  public:
   // Whether this class can compute the convolution.
@@ -384,22 +232,151 @@ class winograd_convolution {
   static void forward(thread_pool& pool, winograd_scratch<T>& scratch, std::size_t items, const T* x, const T* weight,
                       const T* bias, T* y) {
     static_assert(fits);
-    static constexpr auto pass = winograd_pass<T>::template make<G::in_channels, G::out_channels>(height, width);
-    const T* u = pass.transform(pool, scratch.weights, weight, 9, G::in_channels * 9, false);
-    pass.run(pool, scratch.tiles, items, x, u, bias, y);
+    using dir = direction<G::in_channels, G::out_channels>;
+    const T* u = dir::transform(pool, scratch.weights, weight, 9, G::in_channels * 9, false);
+    dir::run(pool, scratch.tiles, items, x, u, bias, y);
   }
 
   // gx[n] = the gradient by x[n]: the convolution of gy[n] with the windows turned by 180 degrees, channels exchanged.
   static void backward_input(thread_pool& pool, winograd_scratch<T>& scratch, std::size_t items, const T* gy,
                              const T* weight, T* gx) {
-    static_assert(fits);
-    backward_pass.run(pool, scratch.tiles, items, gy, backward_pass.transform_turned(pool, scratch.weights, weight),
-                      nullptr, gx);
+    using dir = direction<G::out_channels, G::in_channels>;
+    dir::run(pool, scratch.tiles, items, gy, turned_weights(pool, scratch, weight), nullptr, gx);
   }
 
-  // The pass of backward_input, for who walks over the items himself.
-  static constexpr winograd_pass<T> backward_pass =
-      winograd_pass<T>::template make<G::out_channels, G::in_channels>(height, width);
+  // The same in parts, for who walks over the items himself. turned: the weights at the points; memory: that of all
+  // workers; gy and gx: maps one after another. Add: to the gx that is there.
+  static const T* turned_weights(thread_pool& pool, winograd_scratch<T>& scratch, const T* weight) {
+    static_assert(fits);
+    using dir = direction<G::out_channels, G::in_channels>;
+    return dir::transform(pool, scratch.weights, weight, G::in_channels * 9, 9, true);
+  }
+  static T* backward_memory(thread_pool& pool, winograd_scratch<T>& scratch) {
+    return scratch.tiles.reserve(direction<G::out_channels, G::in_channels>::worker_size * pool.workers());
+  }
+  template <bool Add>
+  static void backward_input_of(std::size_t maps, const T* gy, const T* turned, T* memory, std::size_t worker, T* gx) {
+    using dir = direction<G::out_channels, G::in_channels>;
+    memory += worker * dir::worker_size;
+    const std::size_t tiles = maps * map_tiles;
+    for (std::size_t begin = 0; begin < tiles; begin += dir::chunk_tiles)
+      dir::template run_chunk<Add>(begin, std::min(dir::chunk_tiles, tiles - begin), gy, turned, nullptr, memory, gx);
+  }
+
+ private:
+  // Where the tile of this number lies in the maps of all items.
+  template <std::size_t Channels>
+  struct tile {
+    std::size_t map, row, column;  // row and column of its first output pixel
+
+    explicit tile(std::size_t number)
+        : map{number / map_tiles}, row{number % map_tiles / tile_columns * R}, column{number % tile_columns * R} {}
+
+    // Of its six input columns those from first() to before last() lie in the map.
+    std::size_t first() const { return column == 0; }
+    std::size_t last() const { return std::min(N, width + 1 - column); }
+    std::size_t columns() const { return last() - first(); }
+    bool has_row(std::size_t i) const { return row + i >= 1 && row + i <= height; }
+    std::size_t input(std::size_t i) const { return at(row + i - 1, column + first() - 1); }
+
+    std::size_t out_rows() const { return std::min(R, height - row); }
+    std::size_t out_columns() const { return std::min(R, width - column); }
+    std::size_t output() const { return at(row, column); }
+
+   private:
+    std::size_t at(std::size_t y, std::size_t x) const { return ((map * height + y) * width + x) * Channels; }
+  };
+
+  // To be read or written soon.
+  template <int Write>
+  static void prefetch(const T* p, std::size_t count) {
+    for (std::size_t i = 0; i < count; i += 64 / sizeof(T)) __builtin_prefetch(p + i, Write);
+  }
+
+  template <std::size_t In, std::size_t Out>
+  struct direction {
+    // Register tile of the products.
+    static constexpr std::size_t vectors = [] {
+      std::size_t count = simd_registers == 32 ? 4 : 2;
+      while (Out / L % count != 0) --count;
+      return count;
+    }();
+    static constexpr std::size_t tile_block = tile_accumulators / vectors;
+    static constexpr std::size_t block = vectors * L;
+
+    // Tiles of a chunk: few, so that their values stay in the cache, but many where all weights come from memory anew
+    // for each chunk. (Measured: 6 to 48 are as good up to 128 channels; 96 are 1.3 times as fast as 24 with 512.)
+    static constexpr std::size_t chunk_tiles = ceil_div(In * Out > 128 * 128 ? 96 : 24, tile_block) * tile_block;
+    // From one point to the next; not a power of two, lest all points contend for the same lines of the cache.
+    static constexpr std::size_t v_step = chunk_tiles * In + 64 / sizeof(T);
+    static constexpr std::size_t m_step = chunk_tiles * Out + 64 / sizeof(T);
+
+    // [point][block of output channels][input channel][output channel of the block]
+    static const T* transform(thread_pool& pool, buffer<T>& weights, const T* weight, std::size_t in_step,
+                              std::size_t out_step, bool turned) {
+      T* const u = weights.reserve(N * N * In * Out);
+      pool.run(ceil_div(In, 16), [&](std::size_t item, std::size_t) {
+        for (std::size_t in = item * 16; in < std::min(In, (item + 1) * 16); ++in) {
+          for (std::size_t out = 0; out < Out; out += L) {
+            winograd_weights(weight + in * in_step + out * out_step, out_step, turned,
+                             u + (out / block * In + in) * block + out % block, In * Out);
+          }
+        }
+      });
+      return u;
+    }
+
+    // for each worker: a chunk's values at the points, before and after the products, and pixels outside the map
+    static constexpr std::size_t zeros = N * N * (v_step + m_step), worker_size = zeros + N * In;
+
+    static void run(thread_pool& pool, buffer<T>& memory, std::size_t items, const T* x, const T* u, const T* bias,
+                    T* y) {
+      T* const all = memory.reserve(worker_size * pool.workers());
+      const std::size_t tiles = items * map_tiles;
+      pool.run(ceil_div(tiles, chunk_tiles), [&](std::size_t chunk, std::size_t worker) {
+        const std::size_t begin = chunk * chunk_tiles;
+        run_chunk<false>(begin, std::min(chunk_tiles, tiles - begin), x, u, bias, all + worker * worker_size, y);
+      });
+    }
+
+    // `count` tiles from number `begin` of the maps x.
+    template <bool Add>
+    static void run_chunk(std::size_t begin, std::size_t count, const T* x, const T* u, const T* bias, T* memory,
+                          T* y) {
+      T* const v = memory;
+      T* const m = v + N * N * v_step;
+      T* const zero = v + zeros;
+      std::fill_n(zero, N * In, T{});
+      for (std::size_t t = 0; t < count; ++t) {
+        if (t + ahead < count) {
+          const tile<In> next(begin + t + ahead);
+          for (std::size_t i = 0; i < N; ++i) {
+            if (next.has_row(i)) prefetch<0>(x + next.input(i), next.columns() * In);
+          }
+        }
+        const tile<In> at(begin + t);
+        std::array<const T*, N> rows;
+        for (std::size_t i = 0; i < N; ++i) rows[i] = at.has_row(i) ? x + at.input(i) : zero;
+        winograd_input<T, In, v_step>(rows, at.first(), at.last(), v + t * In);
+      }
+      for (std::size_t point = 0; point < N * N; ++point) {
+        for (std::size_t out = 0; out < Out; out += block) {
+          winograd_product<T, tile_block, vectors, In>(v + point * v_step, u + (point * Out + out) * In,
+                                                       m + point * m_step + out, Out, count);
+        }
+      }
+      for (std::size_t t = 0; t < count; ++t) {
+        if (t + ahead < count) {
+          const tile<Out> next(begin + t + ahead);
+          for (std::size_t i = 0; i < next.out_rows(); ++i)
+            prefetch<1>(y + next.output() + i * width * Out, next.out_columns() * Out);
+        }
+        const tile<Out> at(begin + t);
+        winograd_output<T, Out, m_step, Add>(m + t * Out, bias, y + at.output(), width * Out, at.out_rows(),
+                                             at.out_columns());
+      }
+    }
+  };
 };
 
 }  // namespace spikenet::detail
