@@ -46,8 +46,9 @@ struct operands {
   gradients one_by_one(bool add) const {
     detail::thread_pool pool(1);
     std::vector<float> gy(g.size());
-    detail::channel_affine<G::out_channels>(pool, gy.size() / G::out_channels, g.data(), z.data(), a.data(), b.data(),
-                                            d.data(), gy.data());
+    using blocks = detail::blocks_of_channels<float, G::out_channels>;
+    detail::channel_affine<blocks>(pool, G::out_channels, gy.size() / G::out_channels, g.data(), z.data(), a.data(),
+                                   b.data(), d.data(), gy.data());
     gradients result{std::vector<float>(weight.size()), std::vector<float>(before.size())};
     detail::spike_convolution_scratch<float> scratch;
     detail::spike_convolution<float, G>::backward_weight(pool, scratch, items, spikes.data(), gy.data(),
