@@ -34,7 +34,7 @@ int train(const train_options& options, const std::filesystem::path& run, const 
     std::printf("stopped by %s after %s; to go on: spikenet-mnist train --resume %s\n", stopped.name(),
                 job.position().c_str(), run.c_str());
     return stopped.exit_status();
-  } catch (const spikenet::numeric_error&) {
+  } catch (const spikenet::error&) {
     if (log) log->failed();
     throw;
   }
